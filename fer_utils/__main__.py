@@ -1,0 +1,111 @@
+"""The command line: python -m fer_utils run | fetch | train | publish (see README)."""
+
+import argparse
+import json
+import os
+import signal
+import sys
+
+import torch
+
+from fer_utils import data, runs, series, training
+from fer_utils.models import ARCHITECTURES
+from fer_utils.recipes import PROFILES, recipe
+
+SHIPPED = {"fully_connected", "shallow", "deep", "deeper"}  # models published with weights
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit code; an error of the user's is one sentence on stderr."""
+    options = parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a terminated training ends as Ctrl+C does
+    try:
+        options.command(options)
+    except (data.DataError, runs.RunError, training.TrainingError, series.NotebookFailed, ValueError) as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
+    top = argparse.ArgumentParser(prog="python -m fer_utils", description="FER2013 notebook series")
+    commands = top.add_subparsers(required=True, metavar="run | fetch | train | publish")
+
+    run = commands.add_parser("run", help="run the notebooks and write the HTML report")
+    run.add_argument("notebooks", nargs="*", help="which, by number or name (default: all)")
+    run.add_argument("--keep-going", action="store_true", help="run the later notebooks after a failure")
+    run.set_defaults(command=run_series)
+
+    fetch = commands.add_parser("fetch", help="download FER2013 from Kaggle into data/, or take a copy")
+    fetch.add_argument("--from", dest="path", metavar="PATH", help="a folder, zip, tar or csv instead of Kaggle")
+    fetch.add_argument("--seminar-split", action="store_true", help="the seminar's own Kaggle copy")
+    fetch.set_defaults(command=fetch_data)
+
+    train = commands.add_parser("train", help="train one model, or go on training it")
+    train.add_argument("model", choices=ARCHITECTURES)
+    train.add_argument("--threads", type=int, help="CPU threads (default: all cores)")
+    train.add_argument("--json", action="store_true", help="end with the result as one line of JSON")
+    train.set_defaults(command=train_model)
+
+    publish = commands.add_parser("publish", help="write data/published and the notebooks' outputs")
+    publish.set_defaults(command=publish_results)
+
+    for command in (run, train, publish):
+        command.add_argument("--data", default="auto", help="auto, synthetic, fer2013, fer2013-seminar-split or a path")
+    for command in (run, train):
+        command.add_argument("--profile", choices=PROFILES, default="short")
+        command.add_argument("--seed", type=int, default=runs.SEED)
+    return top
+
+
+def run_series(options) -> None:
+    """``run``: all notebooks, then say where the report is."""
+    data.load(options.data)  # a wrong path fails here, before any notebook starts
+    index = series.run(
+        options.data, options.profile, options.seed, options.notebooks, keep_going=options.keep_going
+    )
+    print(f"Report: {index}")
+
+
+def fetch_data(options) -> None:
+    """``fetch``: what was put into data/, counted."""
+    faces = data.fetch(options.path, options.seminar_split)
+    print(faces.describe())
+
+
+def train_model(options) -> None:
+    """``train``: one run; it never reads the test split."""
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    faces = data.load(options.data)
+    print(faces.describe())
+    run = runs.train_or_load(recipe(options.model, options.profile), faces, options.seed)
+    if options.json:
+        last = run.history[-1]
+        result = {
+            "model": options.model,
+            "profile": options.profile,
+            "seed": run.seed,
+            "epochs": last["epoch"],
+            "validation_accuracy": last["validation_accuracy"],
+            "seconds": run.provenance["seconds"],
+        }
+        print(json.dumps(result))
+
+
+def publish_results(options) -> None:
+    """``publish``: own runs on real data to data/published, then the notebooks with their outputs."""
+    faces = data.load(options.data)
+    for folder in runs.publish_runs(faces, SHIPPED):
+        print(folder.relative_to(data.ROOT))
+    os.environ["FER_PUBLISHING"] = "1"  # single faces are reduced to 6 × 6 values
+    folder = series.run(options.data).parent
+    for notebook in series.select():
+        series.publish_outputs(folder / f"{notebook.name}.ipynb", notebook.path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,67 @@
+"""A progress bar that suits the place: tqdm in a terminal, one updating HTML bar in a notebook.
+
+tqdm's own notebook bar leaves a stale "0 %" and widget metadata in headless runs, and plain tqdm
+leaves a line an update; a display handle keeps only its last state.
+"""
+
+import sys
+import time
+
+from tqdm import tqdm
+
+
+def track(items, label: str, total: int | None = None, initial: int = 0):
+    """Yield each of ``items`` while showing label, count and time left. Silent where output is a file.
+
+    total: number of items (default ``len(items)``); initial: how many were done before.
+    """
+    total = len(items) if total is None else total
+    if in_notebook():
+        yield from notebook_bar(items, label, total, initial)
+    else:
+        yield from tqdm(items, label, total, initial=initial, leave=False, disable=None)
+
+
+def in_notebook() -> bool:
+    """True inside a Jupyter kernel (JupyterLab or papermill)."""
+    if "ipykernel" not in sys.modules:
+        return False
+    from IPython import get_ipython
+
+    return hasattr(get_ipython(), "kernel")
+
+
+class Bar:
+    """What the notebook bar shows; text where HTML is not shown."""
+
+    def __init__(self, label: str, done: int, total: int, left: float):
+        self.text = f"{label}: {done:,} of {total:,}" + (f", {clock(left)} left" if done < total else "")
+        self.html = f'<progress value="{done}" max="{total}"></progress> {self.text}'
+
+    def __repr__(self):
+        return self.text
+
+    def _repr_html_(self):
+        return self.html
+
+
+def notebook_bar(items, label: str, total: int, initial: int):
+    """Yield items, refreshing one displayed bar at most twice a second."""
+    from IPython.display import display
+
+    handle = display(Bar(label, initial, total, 0), display_id=True)
+    start = shown = time.monotonic()
+    for done, item in enumerate(items, initial + 1):
+        yield item
+        now = time.monotonic()
+        if now - shown > 0.5 or done == total:
+            left = (now - start) / (done - initial) * (total - done)
+            handle.update(Bar(label, done, total, left))
+            shown = now
+
+
+def clock(seconds: float) -> str:
+    """Seconds as m:ss or h:mm:ss."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -1,0 +1,337 @@
+"""Train or load: one folder a run, resumable, locked, never mixed up with another.
+
+A run's identity is its recipe, the data's fingerprint, the seed and ``TRAINING_VERSION``. Own runs lie
+in data/runs, published ones in data/published. Introduced in notebook 03.
+"""
+
+import csv
+import hashlib
+import io
+import json
+import os
+import platform
+import shutil
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import safetensors.torch
+import torch
+from filelock import FileLock
+from torch import nn
+from tqdm import tqdm
+
+from fer_utils import ROOT, home, write_atomic
+from fer_utils.data import Faces, image_hashes
+from fer_utils.evaluation import metrics, predict
+from fer_utils.models import Architecture, build, multiply_adds, parameters
+from fer_utils.progress import clock, track
+from fer_utils.recipes import Recipe
+from fer_utils.training import TRAINING_VERSION, State, pick_device, start, train
+
+PUBLISHED = ROOT / "data" / "published"
+SEED = 42  # the notebooks' default: published runs with this seed don't name it
+
+
+class RunError(RuntimeError):
+    """A run cannot give what was asked; the message says why and what to do."""
+
+
+@dataclass
+class Run:
+    """A finished training. origin: ``trained now``, ``own run`` or ``published run``.
+
+    folder holds run.json, filters.safetensors, weights.safetensors (not for every published run)
+    and metrics. record is run.json: seed, training_version, fingerprint, data, history, provenance.
+    Introduced in notebook 03.
+    """
+
+    recipe: Recipe
+    folder: Path
+    origin: str
+    record: dict
+
+    @property
+    def seed(self) -> int:
+        return self.record["seed"]
+
+    @property
+    def history(self) -> list[dict]:
+        """One row an epoch, as ``training.train`` yields them."""
+        return self.record["history"]
+
+    @property
+    def provenance(self) -> dict:
+        """Where and when it was trained: date, seconds, device, processor, threads, versions."""
+        return self.record["provenance"]
+
+    @property
+    def filters(self) -> np.ndarray:
+        """First convolution's filters at the start and after each epoch, float32 [epochs + 1, F, k, k]."""
+        return safetensors.torch.load_file(self.folder / "filters.safetensors")["filters"].float().numpy()
+
+    def model(self) -> nn.Module:
+        """The trained network in evaluation mode, on the fastest device. Raises RunError without weights."""
+        path = self.folder / "weights.safetensors"
+        if not path.exists():
+            raise RunError(
+                f"{self.folder.name} is published without weights: set RETRAIN = True to train it here."
+            )
+        network = build(self.recipe.architecture)
+        weights = {name: tensor.float() for name, tensor in safetensors.torch.load_file(path).items()}
+        network.load_state_dict(weights, strict=False)  # num_batches_tracked is not kept
+        return network.to(pick_device()).eval()
+
+    def metrics(self, split: str, faces: Faces) -> dict:
+        """Metrics of a split (see ``evaluation.metrics``) with its ``correct`` bits, kept once measured.
+
+        ``test`` is asked for by a notebook's result cell and by ``publish`` only. A published run
+        shows its published metrics on the data they were measured on, else is evaluated afresh.
+        """
+        own_data = self.record["fingerprint"] == faces.fingerprint
+        path = self.folder / "metrics.json"
+        if not own_data and (self.folder / "weights.safetensors").exists():
+            path = home() / "runs" / "elsewhere" / f"{self.folder.name}-{faces.fingerprint[:12]}.json"
+        kept = json.loads(path.read_text("utf-8")) if path.exists() else {}
+        if split not in kept:
+            kept[split] = measure(self.model(), split, faces)
+            write_json(path, kept)
+        return kept[split]
+
+    def correct(self, split: str, faces: Faces) -> np.ndarray:
+        """Whether each image of a split was classified correctly, bool [n], in the order of its file names."""
+        kept = self.metrics(split, faces)
+        bits = np.frombuffer(bytes.fromhex(kept["correct"]), np.uint8)
+        return np.unpackbits(bits, count=kept["n"]).astype(bool)
+
+    def describe(self) -> str:
+        """One line: model, profile, seed, origin, epochs and validation accuracy."""
+        last, r = self.history[-1], self.recipe
+        return (
+            f"{r.model} ({r.profile}, seed {self.seed}): {self.origin} of {self.provenance['date']},"
+            f" {last['epoch']} epochs, validation accuracy {last['validation_accuracy']:.2%}"
+        )
+
+
+def measure(model: nn.Module, split: str, faces: Faces) -> dict:
+    """Metrics of one split, one correct/incorrect bit an image (hex), and those without leaked images."""
+    images, labels = faces.split(split)
+    predicted = predict(model, images).argmax(1)
+    right = predicted == labels
+    clean = ~np.isin(image_hashes(images), image_hashes(faces.split("train")[0]))
+    return metrics(labels, predicted) | {
+        "correct": np.packbits(right).tobytes().hex(),
+        "n_clean": int(clean.sum()),
+        "accuracy_clean": float(right[clean].mean()),
+    }
+
+
+def train_or_load(recipe: Recipe, faces: Faces, seed: int = SEED, retrain: bool = False) -> Run:
+    """The run of this identity: an own finished one, else a published one, else trained now.
+
+    retrain: train even if there is one. An interrupted training goes on after its last whole epoch.
+    Prints where the run comes from, and one line an epoch. A second process asking for the same
+    run waits for the first. Introduced in notebook 03.
+    """
+    folder = home() / "runs" / f"{recipe.model}-{recipe.profile}-s{seed}-{identity(recipe, faces, seed)[:12]}"
+    run = None if retrain else load_run(folder, "own run") or published_run(recipe, seed, faces)
+    if run is None:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_suffix(".lock")):
+            if retrain and (folder / "run.json").exists():
+                shutil.rmtree(folder)
+            run = load_run(folder, "own run") or train_run(recipe, faces, seed, folder)
+    print(run.describe())
+    return run
+
+
+def identity(recipe: Recipe, faces: Faces, seed: int) -> str:
+    """sha256 (hex) over everything that decides a run's numbers."""
+    parts = [recipe.identity(), faces.fingerprint, seed, TRAINING_VERSION]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def load_run(folder: Path, origin: str) -> Run | None:
+    """The finished run in a folder, or None."""
+    path = folder / "run.json"
+    if not path.exists():
+        return None
+    record = json.loads(path.read_text("utf-8"))
+    fields = dict(record["recipe"])
+    shape = fields.pop("architecture")
+    shape["convolutions"] = tuple(map(tuple, shape["convolutions"]))
+    shape["hidden"] = tuple(shape["hidden"])
+    return Run(Recipe(architecture=Architecture(**shape), **fields), folder, origin, record)
+
+
+def published_runs() -> list[Run]:
+    """All runs in data/published, in alphabetical order."""
+    return [load_run(path.parent, "published run") for path in sorted(PUBLISHED.glob("*/run.json"))]
+
+
+def published_run(recipe: Recipe, seed: int = SEED, faces: Faces | None = None) -> Run | None:
+    """The published run of this recipe and seed; None if there is none or ``faces`` is other data.
+
+    Offered where the class counts by split are FER2013's official ones.
+    """
+    if faces is not None and not faces.official:
+        return None
+    same = (run for run in published_runs() if run.recipe.identity() == recipe.identity() and run.seed == seed)
+    return next(same, None)
+
+
+# --- training a run ------------------------------------------------------------------------------
+
+
+def train_run(recipe: Recipe, faces: Faces, seed: int, folder: Path) -> Run:
+    """Train (or go on training) the run of ``folder`` to its end; returns the finished run."""
+    count = recipe.train_images or int((faces.splits == "train").sum())
+    state = start(recipe, seed, count)
+    resume(state, folder)
+    say = f"Training {recipe.model} ({recipe.profile}, seed {seed}) on {next(state.model.parameters()).device.type}"
+    done = len(state.history)
+    print(f"{say}: {recipe.epochs} epochs" + (f", going on after epoch {done}" if done else ""))
+    try:
+        for row in track(train(state, recipe, faces, seed), recipe.model, recipe.epochs, initial=done):
+            save_checkpoint(state, folder)
+            left = sum(r["seconds"] for r in state.history) / row["epoch"] * (recipe.epochs - row["epoch"])
+            tqdm.write(
+                f"epoch {row['epoch']:3d}/{recipe.epochs}  validation accuracy {row['validation_accuracy']:6.2%}"
+                f"  loss {row['validation_loss']:.3f} (training {row['train_loss']:.3f})"
+                f"  {row['seconds']:.1f} s, {clock(left)} left"
+            )
+    except KeyboardInterrupt:
+        print(f"Stopped after epoch {len(state.history)} of {recipe.epochs}; run again to go on.")
+        raise
+    finish(state, recipe, faces, seed, folder)
+    return load_run(folder, "trained now")
+
+
+def save_checkpoint(state: State, folder: Path) -> None:
+    """Write checkpoint.pt (a sha256, then torch's format) and keep the one before."""
+    buffer = io.BytesIO()
+    torch.save(state.state_dict(), buffer)
+    content = buffer.getvalue()
+    if (folder / "checkpoint.pt").exists():
+        os.replace(folder / "checkpoint.pt", folder / "previous.pt")
+    write_atomic(folder / "checkpoint.pt", hashlib.sha256(content).digest() + content)
+
+
+def resume(state: State, folder: Path) -> None:
+    """Put the newest undamaged checkpoint, if any, into ``state``."""
+    for path in (folder / "checkpoint.pt", folder / "previous.pt"):
+        if not path.exists():
+            continue
+        content = path.read_bytes()
+        if hashlib.sha256(content[32:]).digest() == content[:32]:  # torch.load would not notice a flipped bit
+            device = next(state.model.parameters()).device
+            state.load_state_dict(torch.load(io.BytesIO(content[32:]), map_location=device, weights_only=True))
+            return
+        path.replace(path.with_suffix(".damaged"))
+        print(f"{path.name} of {folder.name} is damaged; put aside as {path.stem}.damaged.")
+
+
+def finish(state: State, recipe: Recipe, faces: Faces, seed: int, folder: Path) -> None:
+    """Write the finished run's weights, filters and, last, run.json; drop the checkpoints."""
+    save_weights(state.model, folder, torch.float32)
+    if state.filters:
+        save_tensors({"filters": torch.stack(state.filters)}, folder / "filters.safetensors")
+    device = next(state.model.parameters()).device
+    record = {
+        "recipe": asdict(recipe),
+        "seed": seed,
+        "training_version": TRAINING_VERSION,
+        "fingerprint": faces.fingerprint,
+        "data": faces.source,
+        "history": state.history,
+        "provenance": {
+            "date": date.today().isoformat(),
+            "seconds": round(sum(row["seconds"] for row in state.history), 1),
+            "device": torch.cuda.get_device_name() if device.type == "cuda" else device.type,
+            "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+            "threads": torch.get_num_threads(),
+            "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        },
+    }
+    write_json(folder / "run.json", record)
+    for path in [*folder.glob("*.pt"), *folder.glob(".*.part")]:
+        path.unlink()
+
+
+def save_weights(model: nn.Module, folder: Path, dtype: torch.dtype) -> None:
+    """weights.safetensors: matrices and filters as ``dtype``, biases and statistics as float32."""
+    tensors = {
+        name: tensor.detach().cpu().to(dtype if tensor.ndim > 1 else torch.float32)
+        for name, tensor in model.state_dict().items()
+        if tensor.is_floating_point()
+    }
+    save_tensors(tensors, folder / "weights.safetensors")
+
+
+def save_tensors(tensors: dict[str, torch.Tensor], path: Path) -> None:
+    """Write tensors as one safetensors file, atomically."""
+    write_atomic(path, safetensors.torch.save({name: tensor.contiguous() for name, tensor in tensors.items()}))
+
+
+def write_json(path: Path, value) -> None:
+    """Write a value as indented JSON, atomically."""
+    write_atomic(path, (json.dumps(value, indent=1) + "\n").encode())
+
+
+# --- publishing ----------------------------------------------------------------------------------
+
+
+def publish_runs(faces: Faces, with_weights: set[str]) -> list[Path]:
+    """Copy each finished own run on ``faces`` (smoke ones excepted) to data/published and write results.csv.
+
+    with_weights: models whose weights of the default seed are shipped, as float16; metrics are
+    those of the weights as shipped. Raises RunError unless ``faces`` has the official split.
+    """
+    if not faces.official:
+        raise RunError("Only runs on FER2013's official split are published: use --data fer2013.")
+    for path in sorted((home() / "runs").glob("*/run.json")):
+        run = load_run(path.parent, "own run")
+        if run.record["fingerprint"] == faces.fingerprint and run.recipe.profile != "smoke":
+            publish_run(run, faces, run.recipe.model in with_weights and run.seed == SEED)
+    rows = [results_row(run, faces) for run in published_runs()]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, rows[0], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomic(PUBLISHED / "results.csv", text.getvalue().encode())
+    return sorted(PUBLISHED.glob("*/"))
+
+
+def publish_run(run: Run, faces: Faces, weights: bool) -> None:
+    """Write data/published/<model>-<profile>[-s<seed>]: no labels, no pictures."""
+    target = PUBLISHED / (f"{run.recipe.model}-{run.recipe.profile}" + (f"-s{run.seed}" if run.seed != SEED else ""))
+    if target.exists():
+        shutil.rmtree(target)
+    save_weights(run.model(), target, torch.float16)
+    if run.recipe.architecture.convolutions:
+        save_tensors({"filters": torch.from_numpy(run.filters).half()}, target / "filters.safetensors")
+    write_json(target / "run.json", run.record | {"data": "fer2013"})
+    shipped = load_run(target, "published run")
+    for split in ("validation", "test"):
+        shipped.metrics(split, faces)
+    if not weights:
+        (target / "weights.safetensors").unlink()
+
+
+def results_row(run: Run, faces: Faces) -> dict:
+    """One line of results.csv, the source of every table of published results."""
+    test = run.metrics("test", faces)
+    return {
+        "model": run.recipe.model,
+        "profile": run.recipe.profile,
+        "seed": run.seed,
+        "epochs": len(run.history),
+        "validation_accuracy": round(run.metrics("validation", faces)["accuracy"], 5),
+        "test_accuracy": round(test["accuracy"], 5),
+        "test_accuracy_clean": round(test["accuracy_clean"], 5),
+        "macro_f1": round(test["macro_f1"], 5),
+        "minutes": round(run.provenance["seconds"] / 60, 1),
+        "parameters": parameters(build(run.recipe.architecture)),
+        "multiply_adds": multiply_adds(run.recipe.architecture),
+    }

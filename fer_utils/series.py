@@ -1,0 +1,359 @@
+"""Run the notebooks in order through papermill and write what they showed as an HTML report.
+
+A run executes copies and never touches notebooks/; only `publish_outputs` writes there.
+Papermill alone can call a notebook finished that is not (kernel killed, `sys.exit(0)`, time
+out, misspelt parameter), so a notebook counts as run only after `execute` has checked it.
+"""
+
+import hashlib
+import html
+import io
+import os
+import signal
+import tempfile
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import jinja2
+import nbformat
+import papermill
+from bs4 import BeautifulSoup
+from ipykernel.kernelspec import write_kernel_spec
+from latex2mathml.converter import convert
+from nbconvert import HTMLExporter
+from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+from papermill.exceptions import PapermillExecutionError
+from pygments.formatters import HtmlFormatter
+
+from fer_utils import ROOT, home
+from fer_utils.progress import clock
+
+FOLDER = ROOT / "notebooks"
+DATA_NAMES = ("auto", "synthetic", "fer2013", "fer2013-seminar-split")
+
+
+@dataclass(frozen=True)
+class Notebook:
+    """One notebook of the series: file name without ending, and its share of the whole run.
+
+    `seconds` is what it may take on synthetic faces at `short` on two CPU cores; all fourteen
+    together stay within 15 minutes. It drives the display of the time left.
+    """
+
+    name: str
+    seconds: int
+
+    @property
+    def path(self) -> Path:
+        return FOLDER / f"{self.name}.ipynb"
+
+
+NOTEBOOKS = (
+    Notebook("01_dataset", 25),
+    Notebook("02_class_imbalance", 30),
+    Notebook("03_fully_connected_baseline", 50),
+    Notebook("04_convolution_blocks", 25),
+    Notebook("05_shallow_cnn", 90),
+    Notebook("06_cross_validation", 90),
+    Notebook("07_deep_cnn", 110),
+    Notebook("08_deeper_cnn", 120),
+    Notebook("09_results", 40),
+    Notebook("10_first_layer_activations", 50),
+    Notebook("11_beyond_the_seminar", 90),
+    Notebook("12_imbalance_remedies", 80),
+    Notebook("13_how_good_are_the_labels", 50),
+    Notebook("14_your_own_photo", 30),
+)
+
+
+class NotebookFailed(RuntimeError):
+    """A notebook did not run from its first cell to its last; the message says where and why."""
+
+
+def select(names=None) -> list[Notebook]:
+    """Return the notebooks to run, in order: all that exist, or those that `names` start.
+
+    `names` are file names or their beginnings ("03"). Raises ValueError for a name that fits
+    no notebook.
+    """
+    existing = [notebook for notebook in NOTEBOOKS if notebook.path.exists()]
+    wanted = tuple(str(name).removesuffix(".ipynb") for name in names or [""])
+    known = ", ".join(notebook.name for notebook in existing)
+    for name in wanted:
+        if not any(notebook.name.startswith(name) for notebook in existing):
+            raise ValueError(f"No notebook in {FOLDER} starts with {name!r}; there are: {known}.")
+    return [notebook for notebook in existing if notebook.name.startswith(wanted)]
+
+
+# ---------------------------------------------------------------- run
+
+
+def run(data="auto", profile="short", seed=42, names=None, out=None,
+        keep_going=False, timeout=None) -> Path:
+    """Execute the notebooks in order and return the path of the report's index.html.
+
+    data      "auto", "synthetic", "fer2013", "fer2013-seminar-split" or a path
+    profile   "smoke", "short" or "seminar"
+    names     which notebooks, see `select`; all when None
+    out       folder of the executed notebooks and the report, else a new one in reports/
+    timeout   seconds that one cell may take; None for no limit
+
+    Raises NotebookFailed when a notebook failed (with `keep_going` after the later ones have
+    run); what it got done is kept as NN_name.failed.ipynb. Ctrl+C and SIGTERM stop the running
+    notebook cleanly and raise KeyboardInterrupt.
+    """
+    chosen = select(names)
+    out = Path(out or home() / "reports" / time.strftime("%Y-%m-%d_%H-%M-%S")).resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    parameters = dict(DATA=_absolute(data), PROFILE=profile, SEED=int(seed), RETRAIN=False)
+    results = {}
+    with _environment():
+        for notebook in chosen:
+            print(_progress(chosen, results), flush=True)
+            started, status = time.monotonic(), "stopped"
+            try:
+                execute(notebook.path, out / f"{notebook.name}.ipynb", parameters, timeout)
+                status = "done"
+            except NotebookFailed as error:
+                status = "failed"
+                print(error, flush=True)
+            finally:  # also when it was interrupted
+                results[notebook.name] = (status, time.monotonic() - started)
+                write_report(out, chosen, results, parameters)
+                if status == "stopped":
+                    print("Stopped. Finished epochs are kept: run the same command to go on.")
+            if status == "failed" and not keep_going:
+                break
+    if failed := [name for name, (status, _) in results.items() if status == "failed"]:
+        raise NotebookFailed(f"Failed: {', '.join(failed)}. What they got done is in {out}.")
+    return out / "index.html"
+
+
+def execute(source: Path, target: Path, parameters: dict, timeout=None) -> None:
+    """Execute a copy of `source` with its folder as working directory and save it as `target`.
+
+    Raises NotebookFailed, naming notebook, cell and error, unless the copy passes
+    `check_executed`; then the copy is kept as <name>.failed.ipynb, and `target` is left alone.
+    """
+    running = target.with_suffix(".running.ipynb")
+    try:
+        declared = papermill.inspect_notebook(str(source))
+        if unknown := sorted(parameters.keys() - declared.keys()):
+            raise NotebookFailed(f"no parameter {', '.join(unknown)}; its cell tagged `parameters` "
+                                 f"sets {', '.join(declared) or 'nothing'}.")
+        papermill.execute_notebook(
+            source, running, parameters, cwd=source.parent, kernel_name="python3",
+            progress_bar=False, autosave_cell_every=30, execution_timeout=timeout,
+            coalesce_streams=True, stdout_file=_Indented(), stderr_file=_Indented())
+        check_executed(running)
+    except Exception as error:
+        raise NotebookFailed(f"{source.name} failed {_what_and_where(error, running)}") from error
+    else:
+        os.replace(running, target)
+    finally:
+        if running.exists():
+            os.replace(running, target.with_suffix(".failed.ipynb"))
+
+
+def check_executed(path: Path) -> None:
+    """Raise NotebookFailed unless the notebook at `path` really ran from start to end.
+
+    Four signs beside papermill's own return, because each of them misses a case: the file is
+    valid JSON, papermill wrote its end time, every non-empty code cell has an execution count
+    from 1 on without a gap, and no cell put out an error.
+    """
+    try:
+        notebook = nbformat.read(path, as_version=4)
+    except (OSError, ValueError) as error:
+        raise NotebookFailed(f"{path} cannot be read as a notebook: {error}") from error
+    if not notebook.metadata.get("papermill", {}).get("end_time"):
+        raise NotebookFailed(f"{path} was cut off: papermill wrote no end time")
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
+    for number, cell in enumerate(cells, 1):
+        for output in cell.outputs:
+            if output.output_type == "error":
+                raise NotebookFailed(f"{output.ename}: {output.evalue} (cell [{number}])")
+        if cell.execution_count != number:
+            raise NotebookFailed(f"code cell {number} of {len(cells)} did not run")
+
+
+def _absolute(data) -> str:
+    """Give a relative path of data a meaning in the notebook's folder too, `$FER_DATA` included."""
+    data = os.environ.get("FER_DATA") or data if data == "auto" else data
+    return str(data) if str(data) in DATA_NAMES else str(Path(data).expanduser().resolve())
+
+
+@contextmanager
+def _environment():
+    """Make "python3" mean this interpreter, FER_HOME absolute, and SIGTERM end a run as Ctrl+C."""
+    variables = dict(os.environ)
+    on_sigterm = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with tempfile.TemporaryDirectory() as folder:
+        # Quiet: the kernel warns about its local connection at each start.
+        write_kernel_spec(f"{folder}/kernels/python3", extra_arguments=["--log-level=ERROR"])
+        os.environ.update(JUPYTER_PATH=folder, FER_HOME=str(home().resolve()))
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, on_sigterm)
+            os.environ.clear()
+            os.environ.update(variables)
+
+
+class _Indented(io.TextIOBase):
+    """A stream that shows what a notebook prints, indented below the notebook's own line."""
+
+    def write(self, text):
+        lines = [line.split("\r")[-1] for line in text.rstrip().split("\n")]
+        print("\n".join(f"    {line}" for line in lines), flush=True)
+
+def _progress(chosen, results) -> str:
+    done, elapsed = len(results), sum(seconds for _, seconds in results.values())
+    expected = sum(notebook.seconds for notebook in chosen[:done])
+    pace = elapsed / expected if expected else 1  # this machine against the one that was timed
+    left = clock(pace * sum(notebook.seconds for notebook in chosen[done:]))
+    return (f"[{done + 1}/{len(chosen)}] {chosen[done].name}   "
+            f"elapsed {clock(elapsed)}, about {left} left")
+
+
+def _what_and_where(error, partial: Path) -> str:
+    """Say in one line what stopped a notebook, and in the last cell that it started."""
+    what = str(error).strip().split("\n")[0] or type(error).__name__
+    if isinstance(error, PapermillExecutionError):
+        what = f"{error.ename}: {error.evalue}"
+    try:
+        cells = nbformat.read(partial, as_version=4).cells
+    except (OSError, ValueError):
+        return f"before its first cell: {what}"
+    code = [cell for cell in cells if cell.cell_type == "code" and cell.source.strip()]
+    started = [cell for cell in code if cell.metadata.get("papermill", {}).get("start_time")]
+    where = f"[{len(started)}] `{started[-1].source.splitlines()[0]}`" if started else "[1]"
+    return f"in cell {where}: {what}"
+
+
+# ---------------------------------------------------------------- publish
+
+
+def source_hash(notebook) -> str:
+    """Return the sha256 (hex) of all code cells' sources: outputs kept under it are fresh."""
+    sources = [cell.source for cell in notebook.cells if cell.cell_type == "code"
+               and "injected-parameters" not in cell.metadata.get("tags", [])]
+    return hashlib.sha256("\0".join(sources).encode()).hexdigest()
+
+
+def publish_outputs(executed_path: Path, notebook_path: Path) -> None:
+    """Write the outputs of an executed copy back into the notebook in notebooks/.
+
+    Only outputs move: neither papermill's cell and metadata nor widget states come along.
+    Execution counts become 1..n and `fer_source_hash` is set. Raises NotebookFailed when the
+    copy did not run to its end or the notebook's code has changed since.
+    """
+    check_executed(executed_path)
+    executed = nbformat.read(executed_path, as_version=4)
+    notebook = nbformat.read(notebook_path, as_version=4)
+    if source_hash(executed) != source_hash(notebook):
+        raise NotebookFailed(f"{notebook_path} has changed since it was run: run it again.")
+    outputs = {cell.id: cell.outputs for cell in executed.cells if cell.cell_type == "code"}
+    code = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
+    for number, cell in enumerate(code, 1):
+        cell.outputs, cell.execution_count = outputs[cell.id], number
+        for output in cell.outputs:
+            if output.output_type == "execute_result":
+                output.execution_count = number
+    kernel = dict(display_name="Python 3", language="python", name="python3")
+    notebook.metadata = nbformat.from_dict(dict(
+        fer_source_hash=source_hash(notebook), kernelspec=kernel, language_info={"name": "python"}))
+    _write(Path(notebook_path), nbformat.writes(notebook) + "\n")
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a text file whole or not at all."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(text, encoding="utf-8", newline="\n")
+    os.replace(part, path)
+
+
+# ---------------------------------------------------------------- report
+
+
+def write_report(out: Path, chosen, results, parameters) -> None:
+    """Write the latest notebook's page and the index into `out`; nothing in them needs a network.
+
+    `results` maps a notebook's name to (status "done" | "failed" | "stopped", seconds).
+    """
+    here = len(results) - 1
+    latest = chosen[here].name
+    executed = out / f"{latest}{'' if results[latest][0] == 'done' else '.failed'}.ipynb"
+    shell = (Path(__file__).parent / "report.html").read_text(encoding="utf-8")
+    page = partial(
+        jinja2.Environment(autoescape=True).from_string(shell).render,
+        parameters=parameters, date=time.strftime("%d %B %Y, %H:%M"), cores=os.cpu_count(),
+        pages=[_index_entry(notebook, results) for notebook in chosen],
+        light=HtmlFormatter(style="default").get_style_defs(".highlight"),
+        dark=HtmlFormatter(style="github-dark").get_style_defs(".highlight"))
+    body = "<p>It did not start.</p>"
+    if executed.exists():
+        body = notebook_html(nbformat.read(executed, as_version=4), [note.name for note in chosen])
+    _write(out / f"{latest}.html", page(body=body, here=here))
+    _write(out / "index.html", page())
+
+
+def _index_entry(notebook, results) -> dict:
+    """Return name, title, question, status and minutes; the question is the first one asked."""
+    first_cell = nbformat.read(notebook.path, as_version=4).cells[0]
+    soup = BeautifulSoup(_markdown(first_cell.source), "html.parser")
+    asking = [text for text in (tag.get_text() for tag in soup.find_all("p")) if "?" in text]
+    status, seconds = results.get(notebook.name, ("not run", 0))
+    return dict(name=notebook.name, title=soup.h1.get_text() if soup.h1 else notebook.name,
+                question=(asking or [""])[0], status=status, minutes=seconds / 60)
+
+
+def notebook_html(notebook, names) -> str:
+    """Return a notebook as an HTML fragment: formulas as MathML, links to `names` as pages.
+
+    Links to other files of the repository become plain text: a report travels without them.
+    """
+    # nbconvert's "basic" template prints alt texts, and no scripts, unlike its default.
+    exporter = HTMLExporter(template_name="basic", filters={"markdown2html": _markdown},
+                            exclude_input_prompt=True, exclude_output_prompt=True)
+    soup = BeautifulSoup(exporter.from_notebook_node(notebook)[0], "html.parser")
+    for link in soup.find_all("a", href=True):
+        name, ending, anchor = link["href"].partition(".ipynb")
+        if ending and name in names:
+            link["href"] = f"{name}.html{anchor}"
+        elif not link["href"].startswith(("#", "https:", "http:", "mailto:")):
+            link.unwrap()
+    return str(soup)
+
+
+class _Renderer(IPythonRenderer):
+    """Markdown to HTML with formulas as MathML instead of text that waits for MathJax."""
+
+    def inline_math(self, body):
+        return to_mathml(body, "inline")
+
+    def block_math(self, body):
+        return to_mathml(body, "block")
+
+    def latex_environment(self, name, body):
+        return to_mathml(rf"\begin{{{name}}}{body}\end{{{name}}}", "block")
+
+
+def to_mathml(formula: str, display: str) -> str:
+    r"""Return a LaTeX formula as MathML; `display` is "inline" or "block".
+
+    A formula that cannot be read stays as it is, in a `code` element of class "formula".
+    """
+    try:
+        mathml = convert(formula.replace("{aligned}", "{split}"), display=display)
+    except Exception:  # the library raises many kinds; one formula must not cost the report
+        mathml = "\\"
+    # A backslash is left of a command that the library does not know.
+    return f'<code class="formula">{html.escape(formula)}</code>' if "\\" in mathml else mathml
+
+
+def _markdown(source: str) -> str:
+    return MarkdownWithMath(_Renderer(escape=False, anchor_link_text="")).render(source)

@@ -1,0 +1,305 @@
+"""Drawn faces: the data of whoever has no FER2013 yet, offline and seeded.
+
+A face starts from Ekman's prototype of its expression, written as action units of the
+Facial Action Coding System (Ekman & Friesen 1978): a smile is units 6 (cheeks rise) and 12
+(lip corners rise). Each unit gets a random intensity, down to nearly nothing, and moves brows,
+lids, nose, cheeks or mouth. Then come the person (shape, hair, glasses, skin), the pose, the
+light, the crop, blur and noise. Lengths are in half face heights: x runs from the middle of
+the face to the right, y from the height of the nose's bridge downwards, the chin is near 1.
+
+`faces` also plants FER2013's faults, so that a notebook that looks for them finds some.
+"""
+
+from types import SimpleNamespace
+
+import numpy as np
+
+from fer_utils import CLASSES, SPLITS
+
+VERSION = 2  # raised when the same seed would draw other faces: caches are keyed on it
+SIZE = 48
+BLOCK = 100  # faces drawn at once: keeps the arrays inside the processor's cache
+
+ACTION_UNITS = {
+    "angry": (4, 5, 7, 23),
+    "disgust": (9, 15, 17),
+    "fear": (1, 2, 4, 5, 20, 26),
+    "happy": (6, 12),
+    "neutral": (),
+    "sad": (1, 4, 15),
+    "surprise": (1, 2, 5, 26),
+}
+UNITS = sorted({unit for units in ACTION_UNITS.values() for unit in units})
+
+OFFICIAL_COUNTS = (3995, 436, 4097, 7215, 4965, 4830, 3171)  # FER2013's Training, by class
+SPLIT_SIZES = {"train": 3000, "validation": 700, "test": 700}
+FLOOR = {"train": 1, "validation": 50, "test": 50}  # images of each class at least
+COPIES = {"train": 0.04, "validation": 0.08, "test": 0.08}  # share that copies a training image
+CONFLICTING = 0.03  # share of these copies that carries another label than their original
+BLACK = 3  # all-black images among the training images
+
+INTENSITY = (0.8, 1.0)  # beta distribution: many weak, some clear faces, few between
+
+# What differs between people and pictures: lowest and highest value, evenly distributed.
+TRAITS = {
+    # the person at rest
+    "width": (0.68, 0.82), "jaw": (0.05, 0.40), "skin": (0.58, 0.86), "age": (0.0, 1.0),
+    "hair": (0.06, 0.42), "hairline": (-0.80, -0.52), "parting": (-0.3, 0.3),
+    "long_hair": (0.0, 1.0), "bald": (0.0, 1.0), "glasses": (0.0, 1.0), "beard": (0.0, 1.0),
+    "eye_x": (0.30, 0.37), "eye_width": (0.14, 0.18), "lid": (0.055, 0.085), "iris": (0.05, 0.3),
+    "gaze": (-0.05, 0.05), "brow_y": (-0.33, -0.25), "brow_slope": (-0.05, 0.05),
+    "brow_thickness": (0.025, 0.05), "nose_y": (0.22, 0.32), "nose_width": (0.10, 0.16),
+    "mouth_y": (0.50, 0.60), "mouth_width": (0.22, 0.32), "lips": (0.03, 0.075),
+    "mouth_rest": (-0.03, 0.03), "teeth": (-0.1, 1.0), "speaking": (-0.2, 0.06),
+    # the picture
+    "tilt": (-0.14, 0.14), "yaw": (-0.22, 0.22), "pitch": (-0.05, 0.05),
+    "scale": (25.0, 29.0), "shift_x": (-2.0, 2.0), "shift_y": (-2.0, 2.0),
+    "blur": (1.1, 2.4), "noise": (0.003, 0.02), "background": (0.2, 0.6), "gamma": (0.85, 1.2),
+    "light_x": (-0.3, 0.3), "light_y": (-0.2, 0.2), "exposure": (0.85, 1.1),
+}  # fmt: skip
+
+
+def faces(seed=0):
+    """Draw the whole synthetic data set, faults included. Introduced in notebook 01.
+
+    The training split has the official Training set's class proportions, and so have
+    validation and test, except that each class has at least 50 images there. As in FER2013,
+    8 % of the validation and of the test images, and 4 % of the training images, are exact
+    copies of another training image, 3 % of these copies under another label; three training
+    images are black.
+
+    Args:
+        seed: whole number; the same seed draws the same bytes.
+
+    Returns:
+        images uint8 [N, 48, 48] in 0 (black) to 255, labels int64 [N] (alphabetical: angry 0
+        to surprise 6), splits str [N] (train, validation or test).
+    """
+    labels, splits = [], []
+    rng = np.random.default_rng([seed, 1])
+    shares = np.array(OFFICIAL_COUNTS) / sum(OFFICIAL_COUNTS)
+    for split in SPLITS:
+        counts = np.maximum(np.rint(shares * SPLIT_SIZES[split]), FLOOR[split]).astype(int)
+        labels.append(rng.permutation(np.repeat(np.arange(len(CLASSES)), counts)))
+        splits.append(np.repeat(split, counts.sum()))
+    labels, splits = np.concatenate(labels), np.concatenate(splits)
+    images = draw(labels, seed)
+    _plant_faults(images, labels, splits, rng)
+    return images, labels, splits
+
+
+def draw(labels, seed, intensity=None, people=None):
+    """Draw one face for each label. Introduced in notebook 01.
+
+    `draw(range(7), seed=0, intensity=1.0, people=[0] * 7)` shows one person, in one pose and
+    light, with all seven expressions.
+
+    Args:
+        labels: whole numbers [n], 0 to 6 in the order of `ACTION_UNITS`.
+        seed: whole number; the same seed draws the same bytes.
+        intensity: of the action units, 0 (at rest) to 1 (as strong as it gets), for all faces
+            or [n]; None draws it at random, for each face and each unit.
+        people: whole numbers [n] from 0; faces with the same number show the same person in
+            the same picture, expression aside. None gives each face a person of its own.
+
+    Returns:
+        Grey images, uint8 [n, 48, 48].
+
+    Raises:
+        ValueError: a label is not 0 to 6.
+    """
+    labels = np.asarray(labels, dtype=np.int64)
+    if len(labels) and not 0 <= labels.min() <= labels.max() < len(CLASSES):
+        raise ValueError("draw: labels must be 0 to 6, the positions in fer_utils.CLASSES.")
+    people = np.arange(len(labels)) if people is None else np.asarray(people)
+    rng = np.random.default_rng([seed, 0])
+    count = people.max(initial=-1) + 1
+    traits = {name: rng.uniform(*limits, count) for name, limits in TRAITS.items()}
+    noise = rng.standard_normal((count, SIZE, SIZE), dtype=np.float32)
+    units = _intensities(labels, intensity, rng)
+
+    images = np.empty((len(labels), SIZE, SIZE), dtype=np.uint8)
+    for start in range(0, len(labels), BLOCK):
+        block = slice(start, start + BLOCK)
+        who = people[block]
+        t = SimpleNamespace(**{k: _column(v[who]) for k, v in traits.items()})
+        au = {unit: _column(units[block, i]) for i, unit in enumerate(UNITS)}
+        grey = _photograph(_face(t, au), t) + t.noise * noise[who]
+        images[block] = np.rint(255 * grey.clip(0, 1))
+    return images
+
+
+def _column(values):
+    """One number a face, shaped to meet its 48 x 48 pixels."""
+    return values.astype(np.float32)[:, None, None]
+
+
+def _intensities(labels, intensity, rng):
+    """How strongly each face uses each of `UNITS`: [n, units], 0 to 1."""
+    used = np.array([[unit in units for unit in UNITS] for units in ACTION_UNITS.values()])
+    if intensity is None:
+        whole_face = rng.beta(*INTENSITY, size=(len(labels), 1))
+        intensity = whole_face * rng.uniform(0.6, 1.0, size=(len(labels), len(UNITS)))
+    else:
+        intensity = np.broadcast_to(np.reshape(intensity, (-1, 1)), (len(labels), len(UNITS)))
+    return used[labels] * intensity
+
+
+def _face(t, au):
+    """Grey values [n, 48, 48] of the faces with traits `t` and action units `au`."""
+    # From the pixel grid to the face: undo the picture's shift, tilt and scale.
+    row, column = np.mgrid[:SIZE, :SIZE].astype(np.float32) - (SIZE - 1) / 2
+    column, row = column - t.shift_x, row - t.shift_y
+    x = (column * np.cos(t.tilt) + row * np.sin(t.tilt)) / t.scale
+    y = (row * np.cos(t.tilt) - column * np.sin(t.tilt)) / t.scale
+    canvas = np.broadcast_to(t.background + 0.1 * y * t.light_y, x.shape).copy()
+
+    def paint(distance, grey, opacity=1.0):
+        """Cover what lies inside (distance < 0), with an edge as wide as the blur."""
+        cover = (0.5 - distance * (t.scale / t.blur)).clip(0, 1) * opacity
+        np.add(canvas, cover * (grey - canvas), out=canvas)
+
+    _head(paint, x, y, t, au)
+    # A turned head moves what lies in front, near the middle, more than its outline.
+    x = x - t.yaw * (1 - (x / t.width) ** 2).clip(0, 1)
+    y = y - t.pitch
+    _cheeks_and_nose(paint, x, y, t, au)
+    _mouth(paint, x, y, t, au)
+    _eyes(paint, x, y, t, au)
+    _brows(paint, x, y, t, au)
+    return canvas
+
+
+def _ellipse(x, y, width, height):
+    """Roughly the distance to an ellipse's edge, negative inside."""
+    return (np.sqrt((x / width) ** 2 + (y / height) ** 2) - 1) * np.minimum(width, height)
+
+
+def _band(y, top, bottom, ends):
+    """Distance to the area below one curve, above another and within the distance `ends`."""
+    return np.maximum(np.maximum(top - y, y - bottom), ends)
+
+
+def _stroke(x, y, start, end, thickness, bend=0.0):
+    """Distance to a line between two points, bent by `bend` in the middle, thin at its ends."""
+    (x0, y0), (x1, y1) = start, end
+    dx, dy = x1 - x0, y1 - y0
+    length = np.sqrt(dx**2 + dy**2)
+    along = ((x - x0) * dx + (y - y0) * dy) / length**2
+    across = ((y - y0) * dx - (x - x0) * dy) / length
+    inside = along.clip(0, 1)
+    arch = 4 * inside * (1 - inside)
+    away = np.hypot(across - bend * arch, (along - inside) * length)
+    return away - thickness * (0.4 + 0.6 * arch)
+
+
+def _head(paint, x, y, t, au):
+    """Hair, neck, ears and face; unit 26 (jaw drops) lengthens the chin."""
+    side, chin = np.abs(x), 1 + 0.10 * au[26]
+    paint(_ellipse(x, y - 0.15, t.width + 0.22, 1.25), t.hair, t.long_hair < 0.35)
+    paint(np.maximum(side - 0.42, 0.6 - y), t.skin * 0.72)  # neck
+    paint(_ellipse(side - t.width, y - 0.05, 0.09, 0.2), t.skin * 0.85)  # ears
+    narrow = side * (1 + t.jaw * (y / chin).clip(0, 1) ** 2)
+    outline = _ellipse(narrow, np.where(y > 0, y / chin, y), t.width, 1.0)
+    paint(outline, t.skin * (1.1 - 0.22 * (x**2 + y**2)))  # rounder towards the rim, so darker
+    paint(np.maximum(outline, 0.74 - y - 0.6 * side**2), t.hair, 0.5 * (t.beard < 0.15))
+    fringe = y - t.hairline - 1.2 * np.abs(x - t.parting * (0.5 - y)) ** 3
+    hair = np.maximum(_ellipse(x, y + 0.02, t.width + 0.07, 1.08), fringe)
+    strands = np.sin(40 * x * (1 + t.parting) + 6 * y)
+    paint(hair, t.hair * (1 + 0.1 * strands), t.bald > 0.12)
+
+
+def _cheeks_and_nose(paint, x, y, t, au):
+    """Unit 9 wrinkles and widens the nose, 6 lifts the cheeks; 9 and 12 deepen the folds."""
+    side, shade = np.abs(x), t.skin * 0.6
+    nose_y, wing = t.nose_y - 0.06 * au[9], t.nose_width * (1 + 0.25 * au[9])
+    paint(_ellipse(x, y - nose_y + 0.1, 0.05, 0.3), t.skin * 1.12, 0.5)  # bridge
+    paint(_stroke(side, y, (wing, nose_y - 0.1), (wing, nose_y + 0.01), 0.02, 0.03), shade, 0.6)
+    paint(_ellipse(side - 0.55 * wing, y - nose_y - 0.01, 0.04, 0.025), t.skin * 0.35, 0.9)
+    for level in (0.0, 0.08):
+        paint(_stroke(side, y, (0.02, level), (0.13, level - 0.07), 0.018), shade, 0.9 * au[9])
+    paint(_ellipse(side - 0.42, y - 0.22 + 0.06 * au[6], 0.2, 0.1), t.skin * 1.2, 0.7 * au[6])
+    paint(_stroke(side, y, (0.25, 0.12), (0.55, 0.10), 0.018, 0.06), shade, 0.7 * au[6])
+    top = (wing + 0.04, nose_y - 0.03)
+    bottom = (t.mouth_width + 0.08 + 0.12 * au[12], t.mouth_y - 0.03 - 0.1 * au[12])
+    fold = (0.2 * t.age + 0.3 * au[12] + 0.7 * au[9]).clip(0, 0.8)
+    paint(_stroke(side, y, top, bottom, 0.02, -0.03), shade, fold)
+
+
+def _mouth(paint, x, y, t, au):
+    """Corners rise (12), fall (15) or part (20), the chin rises (17), lips thin (23), jaw drops."""
+    wider = 0.4 * au[12] + 0.35 * au[20] - 0.15 * au[23] - 0.25 * au[26] * (1 - au[20])
+    width = t.mouth_width * (1 + wider)
+    ends, arch = np.abs(x) - width, 1 - (x / width) ** 2
+    round_arch = np.sqrt(arch.clip(0, 1))
+    lift = t.mouth_rest + 0.17 * au[12] - 0.13 * au[15] - 0.05 * au[20]
+    drop = t.speaking.clip(0, 1) + 0.30 * au[26] * (1 - 0.3 * au[20])
+    drop = drop + 0.15 * au[12] * t.teeth.clip(0, 1)
+    middle = t.mouth_y + 0.02 - 0.07 * au[17] + lift * (arch - 0.4)
+    upper, lower = middle - 0.3 * drop * round_arch, middle + 0.7 * drop * round_arch
+    lip = t.lips * (1 - 0.75 * au[23] - 0.3 * au[12] - 0.4 * au[20]) * round_arch
+    paint(_band(y, upper - lip, lower + (1.2 + 0.8 * au[17]) * lip, ends), t.skin * 0.6, 0.85)
+    paint(_band(y, upper, lower, ends), 0.08)  # the open mouth
+    bared = (drop > 0.02) * (0.9 * au[12] + 0.6 * au[20]).clip(0, 1)
+    teeth = upper + np.minimum(0.6 * drop * round_arch, 0.09)
+    paint(_band(y, upper, teeth, ends), 0.92, bared)
+    paint(_band(y, middle - 0.016, middle + 0.016, ends), t.skin * 0.3, 0.9 * (drop < 0.04))
+    corner = t.mouth_y + 0.02 - 0.07 * au[17] - 0.4 * lift
+    paint(_ellipse(ends, y - corner, 0.03, 0.03), t.skin * 0.4, 0.7)
+    chin = t.mouth_y + 0.2 + 0.2 * au[26]
+    dimple = _stroke(x, y, (-0.12, chin), (0.12, chin), 0.02, -0.05)
+    paint(dimple, t.skin * 0.6, 0.15 + 0.7 * au[17])
+
+
+def _eyes(paint, x, y, t, au):
+    """Unit 5 raises the upper lids; 6, 7 and 9 narrow the eyes."""
+    side = np.abs(x) - t.eye_x
+    arch, ends = 1 - (side / t.eye_width) ** 2, np.abs(side) - t.eye_width
+    squeeze = (0.5 * au[7] + 0.4 * au[6] + 0.45 * au[9]).clip(0, 0.75)
+    upper = -t.lid * (1 + 0.9 * au[5] - 0.5 * squeeze) * arch
+    lower = 0.75 * t.lid * (1 + 0.2 * au[5] - 1.1 * squeeze) * arch
+    opening = _band(y, upper, lower, ends)
+    paint(_ellipse(side, y + 0.03, t.eye_width * 1.25, 0.15), t.skin * 0.82, 0.6)  # socket
+    paint(opening, 0.92)
+    paint(np.maximum(_ellipse(side - np.sign(x) * t.gaze, y, 0.07, 0.07), opening), t.iris)
+    paint(_band(y, upper - 0.018, upper + 0.018, ends - 0.01), t.skin * 0.2, 0.9)  # lashes
+    paint(_band(y, lower - 0.01, lower + 0.01, ends), t.skin * 0.5, 0.6)
+    rim, bridge = np.abs(_ellipse(side, y - 0.02, 0.23, 0.18)), np.maximum(np.abs(y), side + 0.24)
+    paint(np.minimum(rim, bridge) - 0.02, 0.12, 0.9 * (t.glasses < 0.15))
+
+
+def _brows(paint, x, y, t, au):
+    """Unit 1 pulls the inner end up, 2 the outer; 4 lowers and knits what is not held up."""
+    side, shade = np.abs(x), t.skin * 0.6
+    inner = t.brow_y + t.brow_slope - 0.20 * au[1] + 0.15 * au[4] * (1 - 0.75 * au[1])
+    outer = t.brow_y - t.brow_slope - 0.17 * au[2] + 0.05 * au[4] * (1 - au[2])
+    start, end = (0.16 - 0.07 * au[4], inner + 0.02), (0.56, outer + 0.04)
+    bend = -0.06 - 0.05 * au[2] + 0.05 * au[4]
+    brow = _stroke(side, y, start, end, t.brow_thickness, bend)
+    paint(brow, np.minimum(0.8 * t.hair, 0.55 * t.skin), 0.9)
+    paint(_stroke(side, y, (0.05, inner), (0.04, inner + 0.13), 0.016), shade, 0.8 * au[4])  # frown
+    height = t.brow_y - 0.18 * au[2] - 0.17
+    wrinkle = _stroke(side, y, (0.0, height), (0.42, height + 0.03), 0.016)
+    paint(wrinkle, shade, 0.6 * np.sqrt(au[1] * au[2]))
+
+
+def _photograph(grey, t):
+    """Light from one side, exposure and the camera's tone curve."""
+    row, column = np.mgrid[-1 : 1 : SIZE * 1j, -1 : 1 : SIZE * 1j].astype(np.float32)
+    light = (1 + t.light_x * column + t.light_y * row) * t.exposure
+    return (grey * light).clip(0, 1) ** t.gamma
+
+
+def _plant_faults(images, labels, splits, rng):
+    """Overwrite images with black and with copies of training images, in place."""
+    originals = rng.permutation(np.flatnonzero(splits == "train"))
+    images[originals[:BLACK]] = 0
+    originals = originals[BLACK:]
+    for split in SPLITS:  # train first: what is overwritten there is nobody's original
+        members = originals if split == "train" else np.flatnonzero(splits == split)
+        copies = rng.choice(members, round(COPIES[split] * len(members)), replace=False)
+        originals = np.setdiff1d(originals, copies)
+        conflicts = max(1, round(CONFLICTING * len(copies)))
+        for rank, copy in enumerate(copies):
+            agrees = labels[originals] == labels[copy]
+            images[copy] = images[rng.choice(originals[agrees == (rank >= conflicts)])]

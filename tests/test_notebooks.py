@@ -1,0 +1,291 @@
+"""Every notebook is well kept (static checks) and runs from start to end in `smoke`."""
+
+import ast
+import copy
+import os
+import re
+import subprocess
+import sys
+from urllib.parse import unquote
+
+import nbformat
+import pytest
+from bs4 import BeautifulSoup
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from fer_utils import ROOT, series
+
+PARAMETERS = {"DATA": "auto", "PROFILE": "short", "SEED": 42, "RETRAIN": False}
+PATHS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+ABSOLUTE = re.compile(r"(?<![\w.:/])/(home|Users|content|tmp|root|work|private)/|\b[CD]:\\")
+PICTURES = ("image/png", "image/jpeg", "image/svg+xml")
+DRAWING = ("imshow", "matshow", "pcolormesh", "fromarray")
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
+
+
+def outputs(notebook):
+    return [output for cell in code_cells(notebook) for output in cell.outputs]
+
+
+def rendered(notebook):
+    source = "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    return BeautifulSoup(series._markdown(source), "html.parser")
+
+
+def text_of(output):
+    """Return all text of an output; pictures are left out."""
+    if output.output_type == "stream":
+        return output.text
+    return "\n".join(str(value) for kind, value in output.get("data", {}).items()
+                     if kind not in PICTURES)
+
+
+# ---------------------------------------------------------------- the checks
+
+
+def check_format(notebook, path):
+    nbformat.validate(notebook)
+    assert (notebook.nbformat, notebook.nbformat_minor) == (4, 5)
+    assert len(nbformat.writes(notebook)) <= 1_500_000, "larger than 1.5 MB"
+
+
+def check_metadata(notebook, path):
+    assert notebook.metadata.kernelspec.name == "python3"
+    assert not {"widgets", "papermill"} & set(notebook.metadata)
+    for cell in notebook.cells:
+        assert not {"execution", "papermill", "ExecuteTime"} & set(cell.metadata), cell.id
+
+
+def check_parameters(notebook, path):
+    tagged = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
+    assert len(tagged) == 1, "exactly one cell carries the tag `parameters`"
+    lines = ast.parse(tagged[0].source).body
+    values = {line.targets[0].id: ast.literal_eval(line.value) for line in lines}
+    assert values == PARAMETERS and [type(v) for v in values.values()] == [str, str, int, bool]
+
+
+def check_heading_first(notebook, path):
+    assert notebook.cells[0].cell_type == "markdown"
+    assert notebook.cells[0].source.startswith("# ")
+
+
+def check_no_absolute_paths(notebook, path):
+    texts = [cell.source for cell in notebook.cells] + [text_of(out) for out in outputs(notebook)]
+    for text in texts:
+        assert not ABSOLUTE.search(text) and str(ROOT) not in text, text[:300]
+
+
+def check_code_size(notebook, path):
+    for cell in code_cells(notebook):
+        lines = cell.source.splitlines()
+        assert len(lines) <= 40, f"{len(lines)} lines from {lines[0]!r} on"
+        assert not [line for line in lines if len(line) > 88]
+
+
+def check_no_exit(notebook, path):
+    for cell in code_cells(notebook):
+        assert not re.search(r"\b(sys\.exit|os\._exit|quit\(|exit\()", cell.source), cell.source
+
+
+def check_fresh_outputs(notebook, path):
+    counts = [cell.execution_count for cell in code_cells(notebook)]
+    assert counts == list(range(1, len(counts) + 1)), "commit outputs only by `publish`"
+    assert notebook.metadata.get("fer_source_hash") == series.source_hash(notebook), \
+        "the code has changed since its outputs were made: publish again"
+    assert not [output for output in outputs(notebook) if output.output_type == "error"]
+
+
+def check_alternative_texts(notebook, path):
+    for output in outputs(notebook):
+        for kind in set(output.get("data", {})) & set(PICTURES):
+            assert output.metadata.get(kind, {}).get("alt", "").strip(), f"{kind} without alt text"
+        for image in BeautifulSoup(text_of(output), "html.parser").find_all("img"):
+            assert image.get("alt", "").strip(), "img without alt text in an HTML output"
+
+
+def check_links(notebook, path):
+    page = rendered(notebook)
+    for link in page.find_all("a", href=True):
+        target, _, _ = link["href"].partition("#")
+        if target and not target.startswith(("https://", "http://", "mailto:")):
+            assert (path.parent / unquote(target)).exists(), f"no such file: {target}"
+    assert not page.find_all("img"), "the report carries no picture files: draw it in a cell"
+
+
+def check_formulas(notebook, path):
+    unread = [formula.text for formula in rendered(notebook).select("code.formula")]
+    assert not unread, f"the report cannot show {unread}"
+
+
+def check_no_face_is_drawn(notebook, path):
+    source = "\n".join(re.sub(r"(?m)^\s*[%!].*$", "", cell.source) for cell in code_cells(notebook))
+    assert not drawn_faces(ast.parse(source)), "draw faces with fer_utils.plots instead"
+
+
+def drawn_faces(tree) -> list[str]:
+    """Return the calls that draw single images taken from `.images` or `.split(...)`.
+
+    A value taken from there stays one through assignments and loops, until it is averaged.
+    """
+    names = set()
+
+    def single(node):
+        parts = list(ast.walk(node))
+        averaged = any(isinstance(part, ast.Attribute) and part.attr == "mean" for part in parts)
+        return not averaged and any(
+            isinstance(part, ast.Attribute) and part.attr in ("images", "split")
+            or isinstance(part, ast.Name) and part.id in names for part in parts)
+
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and single(node.value):
+            names |= {part.id for target in node.targets for part in ast.walk(target)
+                      if isinstance(part, ast.Name)}
+        if isinstance(node, ast.For | ast.comprehension) and single(node.iter):
+            names |= {part.id for part in ast.walk(node.target) if isinstance(part, ast.Name)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") in DRAWING:
+            if any(single(argument) for argument in node.args):
+                found.append(ast.unparse(node))
+    return found
+
+
+CHECKS = [value for name, value in sorted(globals().items()) if name.startswith("check_")]
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_notebook(path, check):
+    check(nbformat.read(path, as_version=4), path)
+
+
+def test_every_notebook_is_in_the_series():
+    known = [notebook.name for notebook in series.NOTEBOOKS]
+    assert [path.stem for path in PATHS if path.stem not in known] == []
+
+
+def test_ruff_finds_nothing():
+    done = subprocess.run([sys.executable, "-m", "ruff", "check", "."], cwd=ROOT,
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+# ---------------------------------------------------------------- the checks find what they should
+
+
+def good():
+    """Return a small notebook as `publish` leaves it."""
+    cells = [new_markdown_cell("# 01 · One\n\nWhat is $x_1$? [Here](01_one.ipynb#x)", id="a"),
+             new_code_cell('DATA = "auto"\nPROFILE = "short"\nSEED = 42\nRETRAIN = False', id="b",
+                           metadata={"tags": ["parameters"]}, execution_count=1),
+             new_code_cell("plots.faces(images)", id="c", execution_count=2, outputs=[
+                 new_output("display_data", data={"image/png": "/tmp/", "text/plain": "Figure"},
+                            metadata={"image/png": {"alt": "Bars."}}),
+                 new_output("stream", text="epoch 1\n")])]
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook = new_notebook(cells=cells, metadata={"kernelspec": kernel})
+    notebook.metadata.fer_source_hash = series.source_hash(notebook)
+    return notebook
+
+
+def spoil(target, key, value):
+    def change(notebook):
+        place = eval(target, {"notebook": notebook, "cells": notebook.cells})
+        place[key] = value
+    return change
+
+
+SPOILT = [
+    (check_format, spoil("notebook", "nbformat_minor", 4)),
+    (check_format, spoil("cells[0]", "source", "# x" * 600_000)),
+    (check_metadata, spoil("notebook.metadata", "widgets", {})),
+    (check_metadata, spoil("notebook.metadata.kernelspec", "name", "fer")),
+    (check_metadata, spoil("cells[2].metadata", "execution", {})),
+    (check_parameters, spoil("cells[2].metadata", "tags", ["parameters"])),
+    (check_parameters, spoil("cells[1].metadata", "tags", [])),
+    (check_parameters, spoil("cells[1]", "source", 'DATA = "auto"\nPROFILE = "short"\nSEED = 42')),
+    (check_parameters, spoil("cells[1]", "source",
+                             'DATA = "auto"\nPROFILE = "short"\nSEED = "42"\nRETRAIN = False')),
+    (check_parameters, spoil("cells[1]", "source",
+                             'DATA = "auto"\nPROFILE = "short"\nSEED = 42\nRETRAIN = True')),
+    (check_heading_first, spoil("cells[0]", "source", "One")),
+    (check_no_absolute_paths, spoil("cells[2]", "source", 'open("/home/me/x")')),
+    (check_no_absolute_paths, spoil("cells[2]", "source", r'open("C:\\me")')),
+    (check_no_absolute_paths, spoil("cells[2].outputs[1]", "text", "saved in /tmp/x")),
+    (check_no_absolute_paths, spoil("cells[2].outputs[0].data", "text/plain", f"{ROOT}/data")),
+    (check_code_size, spoil("cells[2]", "source", "x\n" * 41)),
+    (check_code_size, spoil("cells[2]", "source", "x" * 89)),
+    (check_no_exit, spoil("cells[2]", "source", "import sys; sys.exit(0)")),
+    (check_fresh_outputs, spoil("cells[2]", "execution_count", 3)),
+    (check_fresh_outputs, spoil("cells[2]", "execution_count", None)),
+    (check_fresh_outputs, spoil("cells[2]", "source", "changed")),
+    (check_fresh_outputs, spoil("cells[2].outputs", 1, new_output("error", ename="E", evalue=""))),
+    (check_alternative_texts, spoil("cells[2].outputs[0]", "metadata", {})),
+    (check_alternative_texts, spoil("cells[2].outputs[0].data", "text/html", "<img src='data:'>")),
+    (check_links, spoil("cells[0]", "source", "[gone](99_gone.ipynb)")),
+    (check_links, spoil("cells[0]", "source", "![picture](01_one.ipynb)")),
+    (check_formulas, spoil("cells[0]", "source", r"$\nosuchcommand$")),
+    (check_no_face_is_drawn, spoil("cells[2]", "source", "plt.imshow(faces.images[3])")),
+    (check_no_face_is_drawn, spoil("cells[2]", "source",
+                                   "%matplotlib inline\npictures, labels = faces.split('train')\n"
+                                   "for one in pictures[:3]:\n    axes.imshow(one / 255)")),
+]
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_checks_pass_a_good_notebook(check, tmp_path):
+    (tmp_path / "01_one.ipynb").touch()
+    check(good(), tmp_path / "01_one.ipynb")
+
+
+@pytest.mark.parametrize("check, change", SPOILT,
+                         ids=[f"{n}-{check.__name__}" for n, (check, _) in enumerate(SPOILT)])
+def test_checks_refuse_a_spoilt_notebook(check, change, tmp_path):
+    (tmp_path / "01_one.ipynb").touch()
+    notebook = copy.deepcopy(good())
+    change(notebook)
+    with pytest.raises((AssertionError, nbformat.ValidationError)):
+        check(notebook, tmp_path / "01_one.ipynb")
+
+
+def test_every_check_is_seen_to_refuse():
+    assert {check for check, _ in SPOILT} == set(CHECKS)
+
+
+def test_averages_and_drawn_faces_may_be_shown():
+    source = ("images, labels = faces.split('train')\naverage = images[labels == 3].mean(axis=0)\n"
+              "plt.imshow(average)\nplt.imshow(faces.images.mean(axis=0))\n"
+              "plt.imshow(synthetic.draw([3], seed=0)[0])\nplt.imshow(confusion)")
+    assert drawn_faces(ast.parse(source)) == []
+
+
+# ---------------------------------------------------------------- they run
+
+
+@pytest.fixture(scope="session")
+def fresh_home(tmp_path_factory):
+    """An empty FER_HOME without FER_DATA, as on a new machine; the notebooks share its runs."""
+    folder = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FER_HOME", str(folder))
+        patch.delenv("FER_DATA", raising=False)
+        yield folder
+
+
+@pytest.mark.parametrize("name", [path.stem for path in PATHS])
+def test_notebook_runs_in_smoke(name, fresh_home):
+    index = series.run(profile="smoke", names=[name], out=fresh_home / "reports" / name)
+    executed = (index.parent / f"{name}.ipynb").read_text(encoding="utf-8")
+    assert "synthetic faces" in executed, "a figure made on synthetic faces says so"
+
+
+@pytest.mark.parametrize("path", PATHS[:1], ids=lambda path: path.stem)
+def test_plain_papermill_runs_from_any_folder(path, fresh_home, tmp_path):
+    command = [sys.executable, "-m", "papermill", str(path), "out.ipynb", "-p", "PROFILE", "smoke"]
+    done = subprocess.run(command, cwd=tmp_path, env=dict(os.environ), capture_output=True,
+                          text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    series.check_executed(tmp_path / "out.ipynb")

@@ -1,0 +1,336 @@
+"""The runner refuses what did not run; the report needs no network."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+from bs4 import BeautifulSoup
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from fer_utils import series
+
+PARAMETERS = 'DATA = "auto"\nPROFILE = "short"\nSEED = 42\nRETRAIN = False'
+KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+VALUES = dict(DATA="auto", PROFILE="smoke", SEED=1, RETRAIN=False)
+
+
+@pytest.fixture
+def write(tmp_path, monkeypatch):
+    """Return a function that makes a notebook of the series in a folder of the test's own."""
+    folder = tmp_path / "note books é"
+    folder.mkdir()
+    monkeypatch.setattr(series, "FOLDER", folder)
+    monkeypatch.setattr(series, "NOTEBOOKS", ())
+    monkeypatch.setenv("FER_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("FER_DATA", raising=False)
+
+    def write(name, *sources, heading=None, parameters=PARAMETERS):
+        cells = [new_markdown_cell(heading or f"# {name}\n\nDoes it run?"),
+                 new_code_cell(parameters, metadata={"tags": ["parameters"]})]
+        cells += [new_code_cell(source) for source in sources]
+        path = folder / f"{name}.ipynb"
+        nbformat.write(new_notebook(cells=cells, metadata=KERNEL), path)
+        monkeypatch.setattr(series, "NOTEBOOKS", (*series.NOTEBOOKS, series.Notebook(name, 5)))
+        return path
+
+    return write
+
+
+def no_unfinished(folder):
+    return not list(folder.glob("*.running.ipynb")) and not list(folder.glob("*.part"))
+
+
+# ---------------------------------------------------------------- which notebooks
+
+
+def test_the_whole_series_has_its_quarter_of_an_hour():
+    assert [note.name[:2] for note in series.NOTEBOOKS] == [f"{n:02d}" for n in range(1, 15)]
+    assert sum(note.seconds for note in series.NOTEBOOKS) <= 15 * 60
+
+
+def test_select_takes_existing_notebooks_in_order(write):
+    write("01_one")
+    write("02_two")
+    series.NOTEBOOKS += (series.Notebook("03_not_written_yet", 5),)
+    assert [note.name for note in series.select()] == ["01_one", "02_two"]
+    assert [note.name for note in series.select(["02", "01_one.ipynb"])] == ["01_one", "02_two"]
+    with pytest.raises(ValueError, match="'03'.*01_one, 02_two"):
+        series.select(["03"])
+
+
+# ---------------------------------------------------------------- a run that succeeds
+
+
+def test_run_gives_typed_parameters_folder_and_interpreter(write, tmp_path, monkeypatch, capsys):
+    """The kernel is this interpreter even where another one is installed as "python3"."""
+    kernel = tmp_path / "jupyter" / "kernels" / "python3"
+    kernel.mkdir(parents=True)
+    spec = dict(argv=["/no/such/python", "{connection_file}"], display_name="x", language="python")
+    (kernel / "kernel.json").write_text(json.dumps(spec))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FER_HOME", "home")
+    source = write("01_one", "import json, os, sys\nprint('seen', json.dumps([DATA, PROFILE, SEED, "
+                             "RETRAIN, os.getcwd(), sys.prefix, os.environ['FER_HOME']]))")
+    before, environment = source.read_bytes(), dict(os.environ)
+    index = series.run(data="my data/faces.zip", profile="smoke", seed=7)
+
+    shown = capsys.readouterr().out
+    assert shown.startswith("[1/1] 01_one   elapsed 0:00, about 0:05 left\n    seen ")
+    seen = json.loads(shown.splitlines()[1].split("seen ")[1])
+    assert seen == [str(tmp_path / "my data" / "faces.zip"), "smoke", 7, False,
+                    str(source.parent), sys.prefix, str(tmp_path / "home")]
+    assert index.parent.parent == tmp_path / "home" / "reports"
+    series.check_executed(index.parent / "01_one.ipynb")
+    assert no_unfinished(index.parent)
+    assert source.read_bytes() == before and dict(os.environ) == environment
+
+
+def test_relative_fer_data_reaches_the_notebook_as_an_absolute_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FER_DATA", "faces.csv")
+    assert series._absolute("auto") == str(tmp_path / "faces.csv")
+    assert series._absolute("synthetic") == "synthetic"
+    monkeypatch.setenv("FER_DATA", "fer2013")
+    assert series._absolute("auto") == "fer2013"
+
+
+# ---------------------------------------------------------------- runs that fail
+
+DEATHS = {
+    "killed": ("import os\nos.kill(os.getpid(), 9)", "Kernel died"),
+    "exit(0)": ("import sys\nsys.exit(0)", "SystemExit: 0"),
+    "exit(3)": ("import sys\nsys.exit(3)", "SystemExit: 3"),
+    "raises": ("pixels = 47\nassert pixels == 48, 'not 48'", "AssertionError: not 48"),
+    "times out": ("import time\ntime.sleep(60)", "timed out"),
+}
+
+
+@pytest.mark.parametrize("death", DEATHS)
+@pytest.mark.parametrize("last", [False, True], ids=["middle", "last cell"])
+def test_a_notebook_that_stops_early_has_failed(death, last, write, tmp_path):
+    code, message = DEATHS[death]
+    source = write("01_one", "print('first')", code, *([] if last else ["print('never')"]))
+    target = tmp_path / "01_one.ipynb"
+    target.write_text("a good earlier result")
+    with pytest.raises(series.NotebookFailed) as failure:
+        series.execute(source, target, VALUES, timeout=3)
+    assert str(failure.value).startswith(f"01_one.ipynb failed in cell [4] `{code.split()[0]}")
+    assert message in str(failure.value)
+    assert target.read_text() == "a good earlier result"
+    partial = nbformat.read(tmp_path / "01_one.failed.ipynb", as_version=4)
+    assert "first" in str(partial.cells) and no_unfinished(tmp_path)
+    with pytest.raises(series.NotebookFailed):
+        raise_unless_last_was_killed(death, last, tmp_path / "01_one.failed.ipynb")
+
+
+def raise_unless_last_was_killed(death, last, partial):
+    """Without papermill's own return the file tells, except where only the last cell was cut."""
+    if last and death in ("killed", "times out"):
+        raise series.NotebookFailed("only papermill's exception can know")
+    series.check_executed(partial)
+
+
+def executed(counts=(1, 2), end_time="2026-01-01T00:00:00", outputs=()):
+    cells = [new_code_cell("1", execution_count=count) for count in counts]
+    cells[-1].outputs = list(outputs)
+    cells.insert(1, new_code_cell("  "))  # an empty cell is never counted
+    return new_notebook(cells=cells, metadata={"papermill": {"end_time": end_time}})
+
+
+@pytest.mark.parametrize("notebook, message", [
+    (executed(counts=(1, 3)), "code cell 2 of 2 did not run"),
+    (executed(counts=(1, None)), "code cell 2 of 2 did not run"),
+    (executed(end_time=None), "no end time"),
+    (executed(outputs=[new_output("error", ename="ValueError", evalue="no", traceback=[])]),
+     "ValueError: no"),
+    (None, "cannot be read"),
+])
+def test_each_sign_of_the_oracle(notebook, message, tmp_path):
+    path = tmp_path / "one.ipynb"
+    nbformat.write(executed(), path)
+    series.check_executed(path)
+    path.write_text(nbformat.writes(notebook) if notebook else path.read_text()[:-20])
+    with pytest.raises(series.NotebookFailed, match=message):
+        series.check_executed(path)
+
+
+def test_misspelt_parameter_fails_before_anything_runs(write, tmp_path):
+    source = write("01_one", parameters=PARAMETERS.replace("PROFILE", "PROFIL"))
+    with pytest.raises(series.NotebookFailed, match="01_one.ipynb.*no parameter PROFILE.*PROFIL"):
+        series.execute(source, tmp_path / "out.ipynb", VALUES)
+    assert not list(tmp_path.glob("out*"))
+
+
+@pytest.mark.parametrize("keep_going", [False, True])
+def test_after_a_failure_later_notebooks_run_only_when_told_to(keep_going, write, tmp_path, capsys):
+    write("01_one", "raise ValueError('broken')")
+    write("02_two", "print('ran')")
+    with pytest.raises(series.NotebookFailed, match="Failed: 01_one"):
+        series.run(out=tmp_path / "out", profile="smoke", keep_going=keep_going)
+    shown = capsys.readouterr().out
+    assert "01_one.ipynb failed in cell [3] `raise ValueError('broken')`: ValueError: " in shown
+    assert (tmp_path / "out" / "01_one.failed.ipynb").exists()
+    assert (tmp_path / "out" / "02_two.ipynb").exists() == keep_going
+    index = soup(tmp_path / "out" / "index.html")
+    states = [row.find_all("td")[2].text for row in index.tbody.find_all("tr")]
+    assert states == ["failed", "done" if keep_going else "not run"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM to catch")
+def test_sigterm_lets_the_kernel_save_and_ends_cleanly(write, tmp_path):
+    source = write("01_one", "import time\nfrom pathlib import Path\ntry:\n"
+                             "    Path('started').touch()\n    time.sleep(60)\n"
+                             "except KeyboardInterrupt:\n    Path('saved').touch()\n    raise")
+    program = ("from pathlib import Path; from fer_utils import series\n"
+               f"series.FOLDER = Path({str(series.FOLDER)!r})\n"
+               "series.NOTEBOOKS = (series.Notebook('01_one', 5),)\n"
+               f"series.run(out={str(tmp_path / 'out')!r})")
+    runner = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True,
+                              stderr=subprocess.DEVNULL, start_new_session=True)
+    wait_for(source.parent / "started")
+    runner.send_signal(signal.SIGTERM)
+    shown, _ = runner.communicate(timeout=60)
+    assert runner.returncode != 0 and "Stopped" in shown
+    wait_for(source.parent / "saved")
+    notebook = nbformat.read(tmp_path / "out" / "01_one.failed.ipynb", as_version=4)
+    assert "KeyboardInterrupt" in str(notebook.cells[-1].outputs)
+    assert "stopped" in (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert no_unfinished(tmp_path / "out")
+
+
+def wait_for(path: Path, seconds=60):
+    end = time.monotonic() + seconds
+    while not path.exists():
+        assert time.monotonic() < end, f"{path} never came"
+        time.sleep(0.1)
+
+
+# ---------------------------------------------------------------- publish
+
+
+def test_publish_moves_outputs_and_nothing_else(write, tmp_path):
+    source = write("01_one", "6 * 7", "# nothing to see", "print('seen')")
+    series.execute(source, tmp_path / "done.ipynb", VALUES)
+    before = nbformat.read(source, as_version=4)
+    series.publish_outputs(tmp_path / "done.ipynb", source)
+    after = nbformat.read(source, as_version=4)
+    nbformat.validate(after)
+    assert [(cell.id, cell.source, cell.metadata) for cell in after.cells] == \
+        [(cell.id, cell.source, cell.metadata) for cell in before.cells]
+    code = [cell for cell in after.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == [1, 2, 3, 4]
+    assert code[1].outputs[0]["execution_count"] == 2
+    assert code[1].outputs[0]["data"]["text/plain"] == "42"
+    assert code[3].outputs[0]["text"] == "seen\n"
+    assert set(after.metadata) == {"kernelspec", "language_info", "fer_source_hash"}
+    assert after.metadata.fer_source_hash == series.source_hash(before)
+
+    before.cells[2].source = "6 * 8"
+    nbformat.write(before, source)
+    with pytest.raises(series.NotebookFailed, match="has changed since it was run"):
+        series.publish_outputs(tmp_path / "done.ipynb", source)
+
+
+def test_source_hash_sees_code_only():
+    notebook = new_notebook(cells=[new_markdown_cell("# a"), new_code_cell("x = 1")])
+    first = series.source_hash(notebook)
+    notebook.cells[0].source = "# b"
+    notebook.cells.insert(1, new_code_cell("y", metadata={"tags": ["injected-parameters"]}))
+    assert series.source_hash(notebook) == first
+    notebook.cells[2].source = "x = 2"
+    assert series.source_hash(notebook) != first
+
+
+# ---------------------------------------------------------------- report
+
+MARKDOWN = r"""# 01 · Faces
+
+First a statement. Could *you* sort these < faces?
+
+Inline $p_k = e^{z_k}$ and $a_i < b_i$, but `code_span $x_1$` stays.
+
+$$
+\begin{aligned} L &= -\log p_y \\ g &= (p - y)\,x^\top \end{aligned}
+$$
+
+[next](02_two.ipynb#part) [elsewhere](https://example.org) [file](../data/README.md)
+
+<details><summary>Solution</summary>
+
+`1 + 1`
+
+</details>
+"""
+PIXEL = ("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5E"
+         "rkJggg==")
+
+
+def soup(path):
+    return BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+
+
+def page_of(markdown, *outputs):
+    cells = [new_markdown_cell(markdown), new_code_cell("show()", outputs=list(outputs))]
+    return BeautifulSoup(series.notebook_html(new_notebook(cells=cells), ["01_one", "02_two"]),
+                         "html.parser")
+
+
+def test_formulas_become_mathml():
+    page = page_of(MARKDOWN)
+    inline, comparison, block = page.find_all("math")
+    assert inline.msub.text == "pk" and block["display"] == "block"
+    assert comparison.mo.text == "<"
+    assert len(block.find_all("mtr")) == 2 and "&" not in block.text
+    assert "code_span $x_1$" in [code.text for code in page.find_all("code")]
+    assert "$" not in page.get_text().replace("code_span $x_1$", "")
+    assert not page.select(".formula")
+
+
+@pytest.mark.parametrize("formula", [r"\bad{", r"\nosuchcommand x"])
+def test_a_formula_that_cannot_be_read_is_shown_as_it_is(formula):
+    assert page_of(f"Look: ${formula}$").select_one("code.formula").text == formula
+
+
+def test_links_and_alternative_texts():
+    output = new_output("display_data", data={"image/png": PIXEL, "text/plain": "<Figure>"},
+                        metadata={"image/png": {"alt": 'Bars: "happy" is the tallest.'}})
+    page = page_of(MARKDOWN, output)
+    assert page.img["alt"] == 'Bars: "happy" is the tallest.'
+    links = {link.text: link["href"] for link in page.find_all("a") if link.text}
+    assert links == {"next": "02_two.html#part", "elsewhere": "https://example.org"}
+    assert "1 + 1" in page.details.text
+
+
+def test_report_is_complete_and_needs_no_network(write, tmp_path):
+    code = ("from IPython.display import Image, display\nimport base64, pandas\n"
+            f"image = Image(base64.b64decode({PIXEL!r}))\n"
+            "display(image, metadata={'image/png': {'alt': 'Dot'}})\n"
+            "pandas.DataFrame({'recall': [0.5]})")
+    write("01_one", code, heading=MARKDOWN)
+    write("02_two", heading="# 02 · Two & more\n\nWhy?")
+    index = series.run(out=tmp_path / "out", profile="smoke")
+    pages = {path.name: soup(path) for path in sorted(index.parent.glob("*.html"))}
+    assert list(pages) == ["01_one.html", "02_two.html", "index.html"]
+    for page in pages.values():
+        assert not page.find_all(["script", "iframe", "link"])
+        assert all(image["src"].startswith("data:image/") for image in page.find_all("img"))
+        assert "url(" not in page.style.text and "@import" not in page.style.text
+    rows = [[cell.text.strip() for cell in row.find_all("td")] for row in
+            pages["index.html"].tbody.find_all("tr")]
+    assert [row[:3] for row in rows] == [
+        ["01 · Faces", "First a statement. Could you sort these < faces?", "done"],
+        ["02 · Two & more", "Why?", "done"]]
+    assert [link["href"] for link in pages["index.html"].find_all("a")] == list(pages)[:2]
+    first, second = pages["01_one.html"], pages["02_two.html"]
+    assert first.select_one("a[rel=next]")["href"] == "02_two.html"
+    assert second.select_one("a[rel=prev]")["href"] == "01_one.html"
+    assert not first.select("a[rel=prev]") and not second.select("a[rel=next]")
+    assert first.title.text == "01 · Faces" and first.math and first.select("table.dataframe")
+    assert [image["alt"] for image in first.find_all("img")] == ["Dot"]
