@@ -78,9 +78,9 @@ class Run:
             raise RunError(
                 f"{self.folder.name} is published without weights: set RETRAIN = True to train it here."
             )
-        network = build(self.recipe.architecture)
-        weights = {name: tensor.float() for name, tensor in safetensors.torch.load_file(path).items()}
-        network.load_state_dict(weights, strict=False)  # num_batches_tracked is not kept
+        recipe = self.recipe
+        network = build(recipe.architecture, recipe.dropout_convolution, recipe.dropout_hidden)
+        network.load_state_dict(safetensors.torch.load_file(path))
         return network.to(pick_device()).eval()
 
     def metrics(self, split: str, faces: Faces) -> dict:
@@ -99,6 +99,10 @@ class Run:
             write_json(path, kept)
         return kept[split]
 
+    def published_metrics(self) -> dict:
+        """Published metrics by split (``validation``, ``test``), whatever data the reader has."""
+        return json.loads((self.folder / "metrics.json").read_text("utf-8"))
+
     def correct(self, split: str, faces: Faces) -> np.ndarray:
         """Whether each image of a split was classified correctly, bool [n], in the order of its file names."""
         kept = self.metrics(split, faces)
@@ -108,8 +112,9 @@ class Run:
     def describe(self) -> str:
         """One line: model, profile, seed, origin, epochs and validation accuracy."""
         last, r = self.history[-1], self.recipe
+        when = "" if self.origin == "trained now" else f" of {self.provenance['date']}"
         return (
-            f"{r.model} ({r.profile}, seed {self.seed}): {self.origin} of {self.provenance['date']},"
+            f"{r.model} ({r.profile}, seed {self.seed}): {self.origin}{when},"
             f" {last['epoch']} epochs, validation accuracy {last['validation_accuracy']:.2%}"
         )
 
@@ -260,11 +265,10 @@ def finish(state: State, recipe: Recipe, faces: Faces, seed: int, folder: Path) 
 
 
 def save_weights(model: nn.Module, folder: Path, dtype: torch.dtype) -> None:
-    """weights.safetensors: matrices and filters as ``dtype``, biases and statistics as float32."""
+    """weights.safetensors: matrices and filters as ``dtype``, biases and statistics as they are."""
     tensors = {
-        name: tensor.detach().cpu().to(dtype if tensor.ndim > 1 else torch.float32)
+        name: tensor.detach().cpu().to(dtype if tensor.ndim > 1 else tensor.dtype)
         for name, tensor in model.state_dict().items()
-        if tensor.is_floating_point()
     }
     save_tensors(tensors, folder / "weights.safetensors")
 

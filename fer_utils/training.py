@@ -70,7 +70,9 @@ def start(recipe: Recipe, seed: int, images: int, device: torch.device | None = 
     optimizer = kinds[recipe.optimizer](model.parameters(), **options, fused=True)
     steps = recipe.epochs * batches(images, recipe.batch_size)
     if recipe.schedule == "one-cycle":
-        scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, steps, pct_start=0.25)
+        scheduler = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, recipe.learning_rate, steps, pct_start=0.25, cycle_momentum=False
+        )
     else:
         scheduler = torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
     state = State(model, optimizer, scheduler)
