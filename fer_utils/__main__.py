@@ -16,12 +16,20 @@ SHIPPED = {"fully_connected", "shallow", "deep", "deeper"}  # models published w
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command and return its exit code; an error of the user's is one sentence on stderr."""
+    """Run one command; returns the exit code. A user's error is one sentence on stderr."""
     options = parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a terminated training ends as Ctrl+C does
+    signal.signal(
+        signal.SIGTERM, signal.default_int_handler
+    )  # a terminated training ends as Ctrl+C does
     try:
         options.command(options)
-    except (data.DataError, runs.RunError, training.TrainingError, series.NotebookFailed, ValueError) as error:
+    except (
+        data.DataError,
+        runs.RunError,
+        training.TrainingError,
+        series.NotebookFailed,
+        ValueError,
+    ) as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -36,25 +44,37 @@ def parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("run", help="run the notebooks and write the HTML report")
     run.add_argument("notebooks", nargs="*", help="which, by number or name (default: all)")
-    run.add_argument("--keep-going", action="store_true", help="run the later notebooks after a failure")
+    run.add_argument(
+        "--keep-going", action="store_true", help="run the later notebooks after a failure"
+    )
     run.set_defaults(command=run_series)
 
-    fetch = commands.add_parser("fetch", help="download FER2013 from Kaggle into data/, or take a copy")
-    fetch.add_argument("--from", dest="path", metavar="PATH", help="a folder, zip, tar or csv instead of Kaggle")
+    fetch = commands.add_parser(
+        "fetch", help="download FER2013 from Kaggle into data/, or take a copy"
+    )
+    fetch.add_argument(
+        "--from", dest="path", metavar="PATH", help="a folder, zip, tar or csv instead of Kaggle"
+    )
     fetch.add_argument("--seminar-split", action="store_true", help="the seminar's own Kaggle copy")
     fetch.set_defaults(command=fetch_data)
 
     train = commands.add_parser("train", help="train one model, or go on training it")
     train.add_argument("model", choices=ARCHITECTURES)
     train.add_argument("--threads", type=int, help="CPU threads (default: all cores)")
-    train.add_argument("--json", action="store_true", help="end with the result as one line of JSON")
+    train.add_argument(
+        "--json", action="store_true", help="end with the result as one line of JSON"
+    )
     train.set_defaults(command=train_model)
 
     publish = commands.add_parser("publish", help="write data/published and the notebooks' outputs")
     publish.set_defaults(command=publish_results)
 
     for command in (run, train, publish):
-        command.add_argument("--data", default="auto", help="auto, synthetic, fer2013, fer2013-seminar-split or a path")
+        command.add_argument(
+            "--data",
+            default="auto",
+            help="auto, synthetic, fer2013, fer2013-seminar-split or a path",
+        )
     for command in (run, train):
         command.add_argument("--profile", choices=PROFILES, default="short")
         command.add_argument("--seed", type=int, default=runs.SEED)
@@ -65,7 +85,11 @@ def run_series(options) -> None:
     """``run``: all notebooks, then say where the report is."""
     data.load(options.data)  # a wrong path fails here, before any notebook starts
     index = series.run(
-        options.data, options.profile, options.seed, options.notebooks, keep_going=options.keep_going
+        options.data,
+        options.profile,
+        options.seed,
+        options.notebooks,
+        keep_going=options.keep_going,
     )
     print(f"Report: {index}")
 
@@ -97,7 +121,7 @@ def train_model(options) -> None:
 
 
 def publish_results(options) -> None:
-    """``publish``: own runs on real data to data/published, then the notebooks with their outputs."""
+    """``publish``: own runs on real data to data/published, then the notebooks' outputs."""
     faces = data.load(options.data)
     for folder in runs.publish_runs(faces, SHIPPED):
         print(folder.relative_to(data.ROOT))

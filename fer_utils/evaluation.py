@@ -1,4 +1,4 @@
-"""What a prediction is worth: metrics, intervals and paired tests. Introduced in notebooks 02 to 05."""
+"""What a prediction is worth: metrics, intervals, paired tests. Introduced in 02 to 05."""
 
 import numpy as np
 import torch
@@ -10,9 +10,10 @@ from fer_utils import CLASSES
 
 @torch.no_grad()
 def predict(model: torch.nn.Module, images, batch_size: int = 512) -> np.ndarray:
-    """Class probabilities, float32 [n, 7], rows summing to 1, of images uint8 [n, 48, 48] (array or tensor).
+    """Class probabilities, float32 [n, 7], rows summing to 1, of images uint8 [n, 48, 48].
 
-    Runs in evaluation mode on the model's device and leaves the model in it. Introduced in notebook 03.
+    Runs in evaluation mode on the model's device and leaves the model in it.
+    Introduced in notebook 03.
     """
     model.eval()
     return torch.cat([part.softmax(1) for part in logits(model, images, batch_size)]).cpu().numpy()
@@ -30,7 +31,8 @@ def metrics(labels: np.ndarray, predicted: np.ndarray) -> dict:
     """Metrics of predicted classes int [n] against labels int [n], as plain JSON values.
 
     n; accuracy, balanced_accuracy (mean recall), macro_f1 (each 0 … 1); recall [7]; confusion
-    [7][7] counts with rows = true. A class without images has recall NaN. Introduced in notebook 02.
+    [7][7] counts with rows = true. A class without images has recall NaN.
+    Introduced in notebook 02.
     """
     classes = range(len(CLASSES))
     matrix = sk.confusion_matrix(labels, predicted, labels=classes)
@@ -40,22 +42,34 @@ def metrics(labels: np.ndarray, predicted: np.ndarray) -> dict:
         "n": int(matrix.sum()),
         "accuracy": float(matrix.trace() / matrix.sum()),
         "balanced_accuracy": float(np.nanmean(recall)),
-        "macro_f1": float(sk.f1_score(labels, predicted, labels=classes, average="macro", zero_division=0)),
+        "macro_f1": float(
+            sk.f1_score(labels, predicted, labels=classes, average="macro", zero_division=0)
+        ),
         "recall": recall.tolist(),
         "confusion": matrix.tolist(),
     }
 
 
 def wilson_interval(correct: int, n: int) -> tuple[float, float]:
-    """95 % interval (0 … 1) of a proportion ``correct`` of ``n`` (Wilson 1927). Introduced in notebook 03."""
+    """95 % interval (0 … 1) of a proportion ``correct`` of ``n`` (Wilson 1927).
+
+    Introduced in notebook 03.
+    """
     interval = stats.binomtest(int(correct), int(n)).proportion_ci(0.95, method="wilson")
     return float(interval.low), float(interval.high)
 
 
-def bootstrap_interval(correct: np.ndarray, seed: int = 0, resamples: int = 2000) -> tuple[float, float]:
-    """95 % percentile bootstrap interval (0 … 1) of an accuracy. correct: bool [n]. Introduced in notebook 03."""
+def bootstrap_interval(
+    correct: np.ndarray, seed: int = 0, resamples: int = 2000
+) -> tuple[float, float]:
+    """95 % percentile bootstrap interval (0 … 1) of an accuracy. correct: bool [n].
+
+    Introduced in notebook 03.
+    """
     draws = np.random.default_rng(seed).binomial(len(correct), np.mean(correct), resamples)
-    low, high = np.percentile(draws / len(correct), [2.5, 97.5])  # resampling 0s and 1s is a binomial draw
+    low, high = np.percentile(
+        draws / len(correct), [2.5, 97.5]
+    )  # resampling 0s and 1s is a binomial draw
     return float(low), float(high)
 
 
@@ -70,7 +84,10 @@ def mcnemar(correct_a: np.ndarray, correct_b: np.ndarray) -> float:
 
 
 def holm(pvalues) -> np.ndarray:
-    """Holm's correction of p-values [k] for k tests (Holm 1979), float [k]. Introduced in notebook 09."""
+    """Holm's correction of p-values [k] for k tests (Holm 1979), float [k].
+
+    Introduced in notebook 09.
+    """
     pvalues = np.asarray(pvalues, float)
     order = np.argsort(pvalues)
     scaled = pvalues[order] * np.arange(len(pvalues), 0, -1)

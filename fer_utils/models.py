@@ -39,7 +39,10 @@ ARCHITECTURES = {
 
 
 class ShufflePixels(nn.Module):
-    """Puts the pixels of each image [B, 1, 48, 48] into one fixed random order. Introduced in notebook 03."""
+    """Puts the pixels of each image [B, 1, 48, 48] into one fixed random order.
+
+    Introduced in notebook 03.
+    """
 
     def __init__(self):
         super().__init__()
@@ -67,10 +70,12 @@ class Dropout(nn.Dropout):
         return x * (kept * (256 / (256 - threshold)))
 
 
-def build(architecture: Architecture, dropout_convolution: float = 0.0, dropout_hidden: float = 0.0) -> nn.Sequential:
+def build(
+    architecture: Architecture, dropout_convolution: float = 0.0, dropout_hidden: float = 0.0
+) -> nn.Sequential:
     """Build a network: float32 [B, 1, 48, 48] in 0 … 1 to logits float32 [B, 7].
 
-    Each block is convolution, batch normalisation, dropout, 2×2 max-pooling (seminar §3) and ReLU.
+    Each block is convolution, batch normalisation, dropout, 2×2 max-pooling (seminar §3), ReLU.
     The ReLU belongs after batch normalisation; standing after pooling it gives the same outputs and
     gradients (it commutes with a maximum and with a dropout mask) on a quarter of the values.
     A block whose map cannot be halved once more for those after it keeps its size: after five
@@ -81,7 +86,9 @@ def build(architecture: Architecture, dropout_convolution: float = 0.0, dropout_
     channels, side = 1, SIZE
     blocks = len(architecture.convolutions)
     for number, (filters, kernel) in enumerate(architecture.convolutions, 1):
-        layers.append(nn.Conv2d(channels, filters, kernel, padding="same", bias=not architecture.batch_norm))
+        layers.append(
+            nn.Conv2d(channels, filters, kernel, padding="same", bias=not architecture.batch_norm)
+        )
         if architecture.batch_norm:
             layers.append(nn.BatchNorm2d(filters))
         if dropout_convolution:
@@ -130,14 +137,25 @@ def layer_table(architecture: Architecture) -> list[dict]:
         x = layer(x)
         if isinstance(layer, (nn.Conv2d, nn.Linear)):
             positions = x[0, 0].numel() if x.ndim == 4 else 1
-            name = f"convolution {layer.kernel_size[0]}×{layer.kernel_size[1]}" if x.ndim == 4 else "fully connected"
+            name = (
+                f"convolution {layer.kernel_size[0]}×{layer.kernel_size[1]}"
+                if x.ndim == 4
+                else "fully connected"
+            )
             shape = tuple(x.shape[1:])
-            rows.append(dict(layer=name, output=shape, parameters=0, multiply_adds=layer.weight.numel() * positions))
+            rows.append(
+                dict(
+                    layer=name,
+                    output=shape,
+                    parameters=0,
+                    multiply_adds=layer.weight.numel() * positions,
+                )
+            )
         if rows:
             rows[-1]["parameters"] += parameters(layer)
     return rows
 
 
 def multiply_adds(architecture: Architecture) -> int:
-    """Multiplications (each with its addition) that one image takes, convolutions and linear layers."""
+    """Multiplications (each with its addition) that one image takes in all layers."""
     return sum(row["multiply_adds"] for row in layer_table(architecture))

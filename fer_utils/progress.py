@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 
 def track(items, label: str, total: int | None = None, initial: int = 0):
-    """Yield each of ``items`` while showing label, count and time left. Silent where output is a file.
+    """Yield each of ``items`` while showing label, count, time left; silent if output is a file.
 
     total: number of items (default ``len(items)``); initial: how many were done before.
     """
@@ -35,7 +35,9 @@ class Bar:
     """What the notebook bar shows; text where HTML is not shown."""
 
     def __init__(self, label: str, done: int, total: int, left: float):
-        self.text = f"{label}: {done:,} of {total:,}" + (f", {clock(left)} left" if done < total else "")
+        self.text = f"{label}: {done:,} of {total:,}" + (
+            f", {clock(left)} left" if done < total else ""
+        )
         self.html = f'<progress value="{done}" max="{total}"></progress> {self.text}'
 
     def __repr__(self):

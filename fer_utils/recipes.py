@@ -17,11 +17,12 @@ class Recipe:
     """What decides a training's result, apart from data, seed and ``training.TRAINING_VERSION``.
 
     model, profile: labels for people; they do not take part in a run's identity.
-    optimizer: ``sgd``, ``adam`` (weight decay as L2) or ``adamw`` (decoupled). learning_rate: constant, or
-    the peak. schedule: ``constant`` or ``one-cycle`` (a quarter of the steps up, then a cosine to zero).
-    dropout_*: probability of zeroing a value. mirror: flip half of the images. shift: move each
-    image by up to this many pixels. label_smoothing: 0 … 1. train_images: train on so many
-    images, chosen at random in proportion to the classes; None for all.
+    optimizer: ``sgd``, ``adam`` (weight decay as L2) or ``adamw`` (decoupled). learning_rate:
+    constant, or the peak. schedule: ``constant`` or ``one-cycle`` (a quarter of the steps up,
+    then a cosine to zero). dropout_*: probability of zeroing a value. mirror: flip half of the
+    images. shift: move each image by up to this many pixels. label_smoothing: 0 … 1.
+    train_images: train on so many images, chosen at random in proportion to the classes; None
+    for all.
     """
 
     model: str
@@ -46,7 +47,7 @@ class Recipe:
         return {name: value for name, value in fields.items() if name not in ("model", "profile")}
 
 
-# Epochs at each profile; the seminar's are its own (§3, §4), hidden_layer's stand in for shallow's.
+# The seminar's epochs are its own (§3, §4); hidden_layer's are shallow's.
 EPOCHS = {"short": {"fully_connected": 30, "hidden_layer": 10, "shallow": 10}, "short default": 8}
 SEMINAR = {  # learning rate, weight decay, epochs; the first model's rate and decay are not stated
     "fully_connected": (3e-4, 0.0, 30),

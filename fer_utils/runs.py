@@ -1,7 +1,7 @@
 """Train or load: one folder a run, resumable, locked, never mixed up with another.
 
-A run's identity is its recipe, the data's fingerprint, the seed and ``TRAINING_VERSION``. Own runs lie
-in data/runs, published ones in data/published. Introduced in notebook 03.
+A run's identity is its recipe, the data's fingerprint, the seed and ``TRAINING_VERSION``.
+Own runs lie in data/runs, published ones in data/published. Introduced in notebook 03.
 """
 
 import csv
@@ -68,15 +68,20 @@ class Run:
 
     @property
     def filters(self) -> np.ndarray:
-        """First convolution's filters at the start and after each epoch, float32 [epochs + 1, F, k, k]."""
-        return safetensors.torch.load_file(self.folder / "filters.safetensors")["filters"].float().numpy()
+        """First convolution's filters, start and each epoch, float32 [epochs + 1, F, k, k]."""
+        return (
+            safetensors.torch.load_file(self.folder / "filters.safetensors")["filters"]
+            .float()
+            .numpy()
+        )
 
     def model(self) -> nn.Module:
-        """The trained network in evaluation mode, on the fastest device. Raises RunError without weights."""
+        """The trained network in evaluation mode. Raises RunError where no weights are kept."""
         path = self.folder / "weights.safetensors"
         if not path.exists():
             raise RunError(
-                f"{self.folder.name} is published without weights: set RETRAIN = True to train it here."
+                f"{self.folder.name} is published without weights:"
+                " set RETRAIN = True to train it here."
             )
         recipe = self.recipe
         network = build(recipe.architecture, recipe.dropout_convolution, recipe.dropout_hidden)
@@ -84,7 +89,7 @@ class Run:
         return network.to(pick_device()).eval()
 
     def metrics(self, split: str, faces: Faces) -> dict:
-        """Metrics of a split (see ``evaluation.metrics``) with its ``correct`` bits, kept once measured.
+        """Metrics of a split (``evaluation.metrics`` and ``correct`` bits), kept once measured.
 
         ``test`` is asked for by a notebook's result cell and by ``publish`` only. A published run
         shows its published metrics on the data they were measured on, else is evaluated afresh.
@@ -92,7 +97,9 @@ class Run:
         own_data = self.record["fingerprint"] == faces.fingerprint
         path = self.folder / "metrics.json"
         if not own_data and (self.folder / "weights.safetensors").exists():
-            path = home() / "runs" / "elsewhere" / f"{self.folder.name}-{faces.fingerprint[:12]}.json"
+            path = (
+                home() / "runs" / "elsewhere" / f"{self.folder.name}-{faces.fingerprint[:12]}.json"
+            )
         kept = json.loads(path.read_text("utf-8")) if path.exists() else {}
         if split not in kept:
             kept[split] = measure(self.model(), split, faces)
@@ -104,7 +111,7 @@ class Run:
         return json.loads((self.folder / "metrics.json").read_text("utf-8"))
 
     def correct(self, split: str, faces: Faces) -> np.ndarray:
-        """Whether each image of a split was classified correctly, bool [n], in the order of its file names."""
+        """Whether each image of a split was classified correctly, bool [n], by file name."""
         kept = self.metrics(split, faces)
         bits = np.frombuffer(bytes.fromhex(kept["correct"]), np.uint8)
         return np.unpackbits(bits, count=kept["n"]).astype(bool)
@@ -120,7 +127,7 @@ class Run:
 
 
 def measure(model: nn.Module, split: str, faces: Faces) -> dict:
-    """Metrics of one split, one correct/incorrect bit an image (hex), and those without leaked images."""
+    """Metrics of one split, a correct/incorrect bit an image (hex), accuracy without leaks."""
     images, labels = faces.split(split)
     predicted = predict(model, images).argmax(1)
     right = predicted == labels
@@ -139,7 +146,11 @@ def train_or_load(recipe: Recipe, faces: Faces, seed: int = SEED, retrain: bool 
     Prints where the run comes from, and one line an epoch. A second process asking for the same
     run waits for the first. Introduced in notebook 03.
     """
-    folder = home() / "runs" / f"{recipe.model}-{recipe.profile}-s{seed}-{identity(recipe, faces, seed)[:12]}"
+    folder = (
+        home()
+        / "runs"
+        / f"{recipe.model}-{recipe.profile}-s{seed}-{identity(recipe, faces, seed)[:12]}"
+    )
     run = None if retrain else load_run(folder, "own run") or published_run(recipe, seed, faces)
     if run is None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -182,7 +193,11 @@ def published_run(recipe: Recipe, seed: int = SEED, faces: Faces | None = None) 
     """
     if faces is not None and not faces.official:
         return None
-    same = (run for run in published_runs() if run.recipe.identity() == recipe.identity() and run.seed == seed)
+    same = (
+        run
+        for run in published_runs()
+        if run.recipe.identity() == recipe.identity() and run.seed == seed
+    )
     return next(same, None)
 
 
@@ -194,16 +209,23 @@ def train_run(recipe: Recipe, faces: Faces, seed: int, folder: Path) -> Run:
     count = recipe.train_images or int((faces.splits == "train").sum())
     state = start(recipe, seed, count)
     resume(state, folder)
-    say = f"Training {recipe.model} ({recipe.profile}, seed {seed}) on {next(state.model.parameters()).device.type}"
+    device = next(state.model.parameters()).device.type
+    say = f"Training {recipe.model} ({recipe.profile}, seed {seed}) on {device}"
     done = len(state.history)
     print(f"{say}: {recipe.epochs} epochs" + (f", going on after epoch {done}" if done else ""))
     try:
-        for row in track(train(state, recipe, faces, seed), recipe.model, recipe.epochs, initial=done):
+        for row in track(
+            train(state, recipe, faces, seed), recipe.model, recipe.epochs, initial=done
+        ):
             save_checkpoint(state, folder)
-            left = sum(r["seconds"] for r in state.history) / row["epoch"] * (recipe.epochs - row["epoch"])
+            left = (
+                sum(r["seconds"] for r in state.history)
+                / row["epoch"]
+                * (recipe.epochs - row["epoch"])
+            )
             tqdm.write(
-                f"epoch {row['epoch']:3d}/{recipe.epochs}  validation accuracy {row['validation_accuracy']:6.2%}"
-                f"  loss {row['validation_loss']:.3f} (training {row['train_loss']:.3f})"
+                f"epoch {row['epoch']:3d}/{recipe.epochs}"
+                f"  validation accuracy {row['validation_accuracy']:6.2%}  loss {row['validation_loss']:.3f} (training {row['train_loss']:.3f})"
                 f"  {row['seconds']:.1f} s, {clock(left)} left"
             )
     except KeyboardInterrupt:
@@ -229,9 +251,13 @@ def resume(state: State, folder: Path) -> None:
         if not path.exists():
             continue
         content = path.read_bytes()
-        if hashlib.sha256(content[32:]).digest() == content[:32]:  # torch.load would not notice a flipped bit
+        if (
+            hashlib.sha256(content[32:]).digest() == content[:32]
+        ):  # torch.load would not notice a flipped bit
             device = next(state.model.parameters()).device
-            state.load_state_dict(torch.load(io.BytesIO(content[32:]), map_location=device, weights_only=True))
+            state.load_state_dict(
+                torch.load(io.BytesIO(content[32:]), map_location=device, weights_only=True)
+            )
             return
         path.replace(path.with_suffix(".damaged"))
         print(f"{path.name} of {folder.name} is damaged; put aside as {path.stem}.damaged.")
@@ -275,7 +301,10 @@ def save_weights(model: nn.Module, folder: Path, dtype: torch.dtype) -> None:
 
 def save_tensors(tensors: dict[str, torch.Tensor], path: Path) -> None:
     """Write tensors as one safetensors file, atomically."""
-    write_atomic(path, safetensors.torch.save({name: tensor.contiguous() for name, tensor in tensors.items()}))
+    write_atomic(
+        path,
+        safetensors.torch.save({name: tensor.contiguous() for name, tensor in tensors.items()}),
+    )
 
 
 def write_json(path: Path, value) -> None:
@@ -287,7 +316,7 @@ def write_json(path: Path, value) -> None:
 
 
 def publish_runs(faces: Faces, with_weights: set[str]) -> list[Path]:
-    """Copy each finished own run on ``faces`` (smoke ones excepted) to data/published and write results.csv.
+    """Copy each finished own run on ``faces`` (not smoke) to data/published; write results.csv.
 
     with_weights: models whose weights of the default seed are shipped, as float16; metrics are
     those of the weights as shipped. Raises RunError unless ``faces`` has the official split.
@@ -309,12 +338,16 @@ def publish_runs(faces: Faces, with_weights: set[str]) -> list[Path]:
 
 def publish_run(run: Run, faces: Faces, weights: bool) -> None:
     """Write data/published/<model>-<profile>[-s<seed>]: no labels, no pictures."""
-    target = PUBLISHED / (f"{run.recipe.model}-{run.recipe.profile}" + (f"-s{run.seed}" if run.seed != SEED else ""))
+    target = PUBLISHED / (
+        f"{run.recipe.model}-{run.recipe.profile}" + (f"-s{run.seed}" if run.seed != SEED else "")
+    )
     if target.exists():
         shutil.rmtree(target)
     save_weights(run.model(), target, torch.float16)
     if run.recipe.architecture.convolutions:
-        save_tensors({"filters": torch.from_numpy(run.filters).half()}, target / "filters.safetensors")
+        save_tensors(
+            {"filters": torch.from_numpy(run.filters).half()}, target / "filters.safetensors"
+        )
     write_json(target / "run.json", run.record | {"data": "fer2013"})
     shipped = load_run(target, "published run")
     for split in ("validation", "test"):

@@ -41,7 +41,9 @@ class State:
 
     def state_dict(self) -> dict:
         """Everything needed to go on, as tensors and plain values."""
-        parts = {name: getattr(self, name).state_dict() for name in ("model", "optimizer", "scheduler")}
+        parts = {
+            name: getattr(self, name).state_dict() for name in ("model", "optimizer", "scheduler")
+        }
         return parts | {"history": self.history, "filters": self.filters}
 
     def load_state_dict(self, saved: dict) -> None:
@@ -64,7 +66,9 @@ def start(recipe: Recipe, seed: int, images: int, device: torch.device | None = 
     Weights depend on the seed and the architecture alone. Introduced in notebook 03.
     """
     torch.manual_seed(seed)
-    model = build(recipe.architecture, recipe.dropout_convolution, recipe.dropout_hidden).to(device or pick_device())
+    model = build(recipe.architecture, recipe.dropout_convolution, recipe.dropout_hidden).to(
+        device or pick_device()
+    )
     options = dict(lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     kinds = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
     optimizer = kinds[recipe.optimizer](model.parameters(), **options, fused=True)
@@ -89,11 +93,15 @@ def choose(labels: np.ndarray, count: int | None, seed: int = 0) -> np.ndarray:
     """Indices of ``count`` images with the classes in proportion (all for None), int64, sorted."""
     if count is None or count >= len(labels):
         return np.arange(len(labels))
-    return np.sort(train_test_split(np.arange(len(labels)), train_size=count, stratify=labels, random_state=seed)[0])
+    return np.sort(
+        train_test_split(
+            np.arange(len(labels)), train_size=count, stratify=labels, random_state=seed
+        )[0]
+    )
 
 
 def augment(images: torch.Tensor, mirror: bool, shift: int) -> torch.Tensor:
-    """Mirror and shift each image of a batch on its own. images: uint8 [B, 48, 48]; returns the same.
+    """Mirror and shift each image of a batch on its own: uint8 [B, 48, 48] to the same.
 
     What a shift uncovers is filled with the nearest edge pixel. Introduced in notebook 07.
     """
@@ -106,12 +114,16 @@ def augment(images: torch.Tensor, mirror: bool, shift: int) -> torch.Tensor:
             for axis in (rows, columns)
         )
     if mirror:
-        columns = torch.where(torch.rand(count, 1, device=device) < 0.5, columns, side - 1 - columns)
-    return images[torch.arange(count, device=device)[:, None, None], rows[:, :, None], columns[:, None, :]]
+        columns = torch.where(
+            torch.rand(count, 1, device=device) < 0.5, columns, side - 1 - columns
+        )
+    return images[
+        torch.arange(count, device=device)[:, None, None], rows[:, :, None], columns[:, None, :]
+    ]
 
 
 def train(state: State, recipe: Recipe, faces: Faces, seed: int):
-    """Train from where ``state`` stands to ``recipe.epochs``, yielding the new history row an epoch.
+    """Train from where ``state`` stands to ``recipe.epochs``, yielding a history row an epoch.
 
     A row: epoch (from 1), learning_rate, seconds, and, in evaluation mode without augmentation,
     train_loss and train_accuracy (on up to 3,589 fixed training images), validation_loss and
@@ -124,7 +136,9 @@ def train(state: State, recipe: Recipe, faces: Faces, seed: int):
     images, labels = tensors(faces, "train", device)
     chosen = torch.from_numpy(choose(labels.cpu().numpy(), recipe.train_images)).to(device)
     images, labels = images[chosen], labels[chosen]
-    watched = torch.from_numpy(np.random.default_rng(0).permutation(len(labels))[:WATCHED]).to(device)
+    watched = torch.from_numpy(np.random.default_rng(0).permutation(len(labels))[:WATCHED]).to(
+        device
+    )
     validation = tensors(faces, "validation", device)
     torch.set_float32_matmul_precision("high")  # TF32 on a GPU; nothing changes on a CPU
     for epoch in range(len(state.history) + 1, recipe.epochs + 1):
@@ -132,8 +146,12 @@ def train(state: State, recipe: Recipe, faces: Faces, seed: int):
         began = time.perf_counter()
         rate = train_epoch(state, recipe, images, labels)
         row = dict(epoch=epoch, learning_rate=rate, seconds=time.perf_counter() - began)
-        row["train_loss"], row["train_accuracy"] = loss_and_accuracy(state.model, images[watched], labels[watched])
-        row["validation_loss"], row["validation_accuracy"] = loss_and_accuracy(state.model, *validation)
+        row["train_loss"], row["train_accuracy"] = loss_and_accuracy(
+            state.model, images[watched], labels[watched]
+        )
+        row["validation_loss"], row["validation_accuracy"] = loss_and_accuracy(
+            state.model, *validation
+        )
         state.history.append(row)
         keep_filters(state)
         yield row
@@ -147,11 +165,13 @@ def train_epoch(state: State, recipe: Recipe, images: torch.Tensor, labels: torc
         batch = order[step * recipe.batch_size : (step + 1) * recipe.batch_size]
         x = augment(images[batch], recipe.mirror, recipe.shift)[:, None].float() / 255
         x = x.contiguous(memory_format=torch.channels_last)
-        loss = F.cross_entropy(state.model(x), labels[batch], label_smoothing=recipe.label_smoothing)
+        loss = F.cross_entropy(
+            state.model(x), labels[batch], label_smoothing=recipe.label_smoothing
+        )
         if not torch.isfinite(loss):
             raise TrainingError(
-                f"The loss of {recipe.model} is {loss.item()} at epoch {len(state.history) + 1}, step {step + 1}"
-                f" with learning rate {state.scheduler.get_last_lr()[0]:g}: choose a smaller learning rate."
+                f"The loss of {recipe.model} is {loss.item()} at epoch {len(state.history) + 1},"
+                f" step {step + 1} with learning rate {state.scheduler.get_last_lr()[0]:g}: choose a smaller one."
             )
         state.optimizer.zero_grad()
         loss.backward()
@@ -168,11 +188,18 @@ def tensors(faces: Faces, split: str, device: torch.device) -> tuple[torch.Tenso
 
 
 @torch.no_grad()
-def loss_and_accuracy(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> tuple[float, float]:
-    """Mean cross-entropy (nats) and accuracy (0 … 1) in evaluation mode. Introduced in notebook 03."""
+def loss_and_accuracy(
+    model: nn.Module, images: torch.Tensor, labels: torch.Tensor
+) -> tuple[float, float]:
+    """Mean cross-entropy (nats) and accuracy (0 … 1) in evaluation mode.
+
+    Introduced in notebook 03.
+    """
     model.eval()
     scores = torch.cat(list(logits(model, images)))
-    return F.cross_entropy(scores, labels).item(), (scores.argmax(1) == labels).float().mean().item()
+    return F.cross_entropy(scores, labels).item(), (
+        scores.argmax(1) == labels
+    ).float().mean().item()
 
 
 def keep_filters(state: State) -> None:
