@@ -218,21 +218,23 @@ def train_run(recipe: Recipe, faces: Faces, seed: int, folder: Path) -> Run:
             train(state, recipe, faces, seed), recipe.model, recipe.epochs, initial=done
         ):
             save_checkpoint(state, folder)
-            left = (
-                sum(r["seconds"] for r in state.history)
-                / row["epoch"]
-                * (recipe.epochs - row["epoch"])
-            )
-            tqdm.write(
-                f"epoch {row['epoch']:3d}/{recipe.epochs}"
-                f"  validation accuracy {row['validation_accuracy']:6.2%}  loss {row['validation_loss']:.3f} (training {row['train_loss']:.3f})"
-                f"  {row['seconds']:.1f} s, {clock(left)} left"
-            )
+            tqdm.write(progress_line(state.history, recipe.epochs))  # a print would tear the bar
     except KeyboardInterrupt:
         print(f"Stopped after epoch {len(state.history)} of {recipe.epochs}; run again to go on.")
         raise
     finish(state, recipe, faces, seed, folder)
     return load_run(folder, "trained now")
+
+
+def progress_line(history: list[dict], epochs: int) -> str:
+    """What an epoch's end prints: accuracy and losses, its seconds and the time left."""
+    row = history[-1]
+    pace = sum(each["seconds"] for each in history) / len(history)
+    return (
+        f"epoch {row['epoch']:3d}/{epochs}  validation accuracy {row['validation_accuracy']:6.2%}"
+        f"  loss {row['validation_loss']:.3f} (training {row['train_loss']:.3f})"
+        f"  {row['seconds']:.1f} s, {clock(pace * (epochs - row['epoch']))} left"
+    )
 
 
 def save_checkpoint(state: State, folder: Path) -> None:

@@ -168,15 +168,15 @@ def train_epoch(state: State, recipe: Recipe, images: torch.Tensor, labels: torc
         loss = F.cross_entropy(
             state.model(x), labels[batch], label_smoothing=recipe.label_smoothing
         )
+        rate = state.scheduler.get_last_lr()[0]
         if not torch.isfinite(loss):
             raise TrainingError(
                 f"The loss of {recipe.model} is {loss.item()} at epoch {len(state.history) + 1},"
-                f" step {step + 1} with learning rate {state.scheduler.get_last_lr()[0]:g}: choose a smaller one."
+                f" step {step + 1} with learning rate {rate:g}: choose a smaller one."
             )
         state.optimizer.zero_grad()
         loss.backward()
         state.optimizer.step()
-        rate = state.scheduler.get_last_lr()[0]
         state.scheduler.step()
     return rate
 
