@@ -8,7 +8,7 @@ import sys
 
 import torch
 
-from fer_utils import data, runs, series, training
+from fer_utils import data, runs, seminar, series, training
 from fer_utils.models import ARCHITECTURES
 from fer_utils.recipes import PROFILES, recipe
 
@@ -129,6 +129,7 @@ def publish_results(options) -> None:
     folder = series.run(options.data).parent
     for notebook in series.select():
         series.publish_outputs(folder / f"{notebook.name}.ipynb", notebook.path)
+    seminar.publish_claims(faces)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from zlib import crc32
 
 import pandas as pd
 
-from fer_utils import home, write_atomic
+from fer_utils import ROOT, home, write_atomic
 
 # Test accuracy in percent (§3 and Table 1). One test image is 0.03 points.
 ACCURACY = {"fully_connected": 35.35, "shallow": 53.21, "deep": 59.07, "deeper": 61.76}
@@ -170,17 +170,32 @@ def comparison(rows: Sequence[tuple], faces) -> Table:
     """Return the table "The seminar says / the published run / this run" of a notebook.
 
     `rows` holds (claim id, the seminar says, the published run, this run), each value a number
-    in percent, words, or None; None for the seminar means the claim's own words. The
-    difference, in points, is this run less the seminar, where both are numbers. The verdict is
-    the one that `verdict` kept, so call that first. Introduced in notebook 01.
+    in percent, words, or None; None for the seminar means the claim's own words, for the
+    published run what `publish` kept of it on FER2013. The difference, in points, is this run
+    less the seminar, where both are numbers. The verdict is the one that `verdict` kept, so
+    call that first. Introduced in notebook 01.
     """
-    kept = ledger(faces)["verdict"]
+    kept, shipped = ledger(faces)["verdict"], published_claims()
     table = [{"claim": claim,
               "the seminar says": CLAIMS[claim].text if says is None else _cell(says),
-              "the published run": _cell(published), "this run": _cell(here),
+              "the published run": _cell(published or shipped.get(claim)), "this run": _cell(here),
               "difference": f"{here - says:+.2f} points" if _number(here) and _number(says)
               else "–", "verdict": kept[claim]} for claim, says, published, here in rows]
     return Table(pd.DataFrame(table).set_index("claim"), "The seminar and this series", faces)
+
+
+def published_claims() -> dict[str, str]:
+    """Return what the published notebooks measured on FER2013, in words, by claim id."""
+    path = ROOT / "data" / "published" / "claims.json"
+    rows = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    return {row["claim"]: row["measured"] for row in rows}
+
+
+def publish_claims(faces) -> None:
+    """Write all that `verdict` kept on these faces to data/published/claims.json."""
+    rows = [_kept(claim, faces) | {"data": "fer2013"} for claim in CLAIMS if _kept(claim, faces)]
+    text = json.dumps(rows, indent=1, ensure_ascii=False) + "\n"
+    write_atomic(ROOT / "data" / "published" / "claims.json", text.encode())
 
 
 def _cell(value) -> str:

@@ -1,0 +1,218 @@
+"""Networks have the sizes that a hand count gives, and blocks compute what the paper describes."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from fer_utils import models
+from fer_utils.models import ARCHITECTURES, Architecture, Dropout, ShufflePixels, build
+
+# Counted by hand. A convolution has kernel² × channels in × filters weights and no bias, because
+# batch normalisation brings one (and a factor): 2 × filters. It multiplies each weight once a
+# position of its map: 48², 24², 12², 6², 3². The last layer has 7 biases.
+C3, C5 = 9, 25
+PARAMETERS = {
+    "fully_connected": 2304 * 7 + 7,
+    "hidden_layer": 2304 * 2064 + 2 * 2064 + 2064 * 7 + 7,
+    "shallow": (C3 * 32 + 2 * 32) + (C5 * 32 * 64 + 2 * 64)
+    + (64 * 12 * 12 * 512 + 2 * 512) + (512 * 7 + 7),
+    "deep": (C3 * 64 + 2 * 64) + (C5 * 64 * 128 + 2 * 128) + (C3 * 128 * 512 + 2 * 512)
+    + (C3 * 512 * 512 + 2 * 512)
+    + (512 * 3 * 3 * 256 + 2 * 256) + (256 * 512 + 2 * 512) + (512 * 7 + 7),
+    "deeper": (C3 * 64 + 2 * 64) + (C5 * 64 * 128 + 2 * 128) + (C3 * 128 * 256 + 2 * 256)
+    + (C3 * 256 * 512 + 2 * 512) + (C3 * 512 * 512 + 2 * 512)
+    + (512 * 256 + 2 * 256) + (256 * 512 + 2 * 512) + (512 * 7 + 7),
+    "deeper_256_last": (C3 * 64 + 2 * 64) + (C5 * 64 * 128 + 2 * 128) + (C3 * 128 * 512 + 2 * 512)
+    + (C3 * 512 * 512 + 2 * 512) + (C3 * 512 * 256 + 2 * 256)
+    + (256 * 256 + 2 * 256) + (256 * 512 + 2 * 512) + (512 * 7 + 7),
+}  # fmt: skip
+MULTIPLY_ADDS = {
+    "fully_connected": 2304 * 7,
+    "hidden_layer": 2304 * 2064 + 2064 * 7,
+    "shallow": C3 * 32 * 48**2 + C5 * 32 * 64 * 24**2 + 64 * 12 * 12 * 512 + 512 * 7,
+    "deep": C3 * 64 * 48**2 + C5 * 64 * 128 * 24**2 + C3 * 128 * 512 * 12**2
+    + C3 * 512 * 512 * 6**2 + 512 * 3 * 3 * 256 + 256 * 512 + 512 * 7,
+    "deeper": C3 * 64 * 48**2 + C5 * 64 * 128 * 24**2 + C3 * 128 * 256 * 12**2
+    + C3 * 256 * 512 * 6**2 + C3 * 512 * 512 * 3**2 + 512 * 256 + 256 * 512 + 512 * 7,
+    "deeper_256_last": C3 * 64 * 48**2 + C5 * 64 * 128 * 24**2 + C3 * 128 * 512 * 12**2
+    + C3 * 512 * 512 * 6**2 + C3 * 512 * 256 * 3**2 + 256 * 256 + 256 * 512 + 512 * 7,
+}  # fmt: skip
+
+
+# ---------------------------------------------------------------- sizes
+
+
+def test_every_architecture_is_counted_by_hand():
+    assert set(PARAMETERS) == set(MULTIPLY_ADDS)
+    assert set(PARAMETERS) <= set(ARCHITECTURES)
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_parameters_and_multiply_adds_equal_the_hand_count(name):
+    rows = models.layer_table(ARCHITECTURES[name])
+    assert models.parameters(build(ARCHITECTURES[name])) == PARAMETERS[name]
+    assert sum(row["parameters"] for row in rows) == PARAMETERS[name]
+    assert models.multiply_adds(ARCHITECTURES[name]) == MULTIPLY_ADDS[name]
+
+
+def test_the_counts_that_the_series_quotes():
+    millions = {name: round(count / 1e6, 2) for name, count in PARAMETERS.items()}
+    assert (millions["shallow"], millions["deep"], millions["deeper"]) == (4.77, 4.47, 4.30)
+    assert millions["deeper_256_last"] == 4.53
+    assert [round(MULTIPLY_ADDS[name] / 1e6) for name in ("shallow", "deep", "deeper")] == [
+        35, 290, 226]  # fmt: skip
+    # "Is it convolution, or just more weights?" needs two networks of one size.
+    assert PARAMETERS["hidden_layer"] == pytest.approx(PARAMETERS["shallow"], rel=0.001)
+
+
+def test_the_layer_table_of_shallow():
+    rows = models.layer_table(ARCHITECTURES["shallow"])
+    assert [(row["layer"], row["output"]) for row in rows] == [
+        ("convolution 3×3", (32, 48, 48)),
+        ("convolution 5×5", (64, 24, 24)),
+        ("fully connected", (512,)),
+        ("fully connected", (7,)),
+    ]
+    assert rows[0]["multiply_adds"] == 288 * 2304
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_images_become_seven_finite_logits(name):
+    model = build(ARCHITECTURES[name], 0.1, 0.5)
+    x = torch.rand(3, 1, 48, 48)
+    for mode in (model.train(), model.eval()):
+        scores = mode(x)
+        assert scores.shape == (3, 7) and scores.dtype == torch.float32
+        assert torch.isfinite(scores).all()
+
+
+def test_a_sixth_convolution_has_no_pool_of_its_own():
+    six = Architecture(((8, 3),) * 6, (16,))
+    layers = [type(layer).__name__ for layer in build(six)]
+    blocks = " ".join(layers).split("Conv2d ")[1:]
+    assert ["MaxPool2d" in block for block in blocks] == [True] * 4 + [False, True]
+    shapes = [row["output"] for row in models.layer_table(six)]
+    assert shapes == [(8, side, side) for side in (48, 24, 12, 6, 3, 3)] + [(16,), (7,)]
+    five = build(Architecture(((8, 3),) * 5))
+    assert sum(isinstance(layer, nn.MaxPool2d) for layer in five) == 5
+
+
+def test_without_batch_norm_layers_have_a_bias_instead():
+    plain = build(Architecture(((4, 3),), (5,), batch_norm=False))
+    assert not any(isinstance(layer, (nn.BatchNorm1d, nn.BatchNorm2d)) for layer in plain)
+    assert models.parameters(plain) == (9 * 4 + 4) + (4 * 24 * 24 * 5 + 5) + (5 * 7 + 7)
+
+
+def test_dropout_stands_where_the_recipe_asks_for_it():
+    both = build(Architecture(((4, 3),), (5,)), 0.1, 0.5)
+    assert [layer.p for layer in both if isinstance(layer, Dropout)] == [0.1, 0.5]
+    none = build(Architecture(((4, 3),), (5,)))
+    assert not any(isinstance(layer, Dropout) for layer in none)
+
+
+# ---------------------------------------------------------------- the block
+
+
+def run_block(layers, x):
+    """Output, gradient of the input and of all weights of one training step, same dropout mask."""
+    x = x.clone(memory_format=torch.channels_last).requires_grad_()
+    torch.manual_seed(5)
+    out = nn.Sequential(*layers)(x)
+    weights = [parameter for layer in layers for parameter in layer.parameters()]
+    towards = torch.linspace(-1, 1, out.numel()).view(out.shape)
+    return out, torch.autograd.grad((out * towards).sum(), [x, *weights])
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("batch_norm", [True, False])
+def test_relu_after_pooling_equals_relu_after_batch_norm(training, batch_norm):
+    """Ours computes it where a quarter of the values are left (seminar §3: conv, BN, drop, pool)."""
+    torch.manual_seed(1)
+    ours = build(Architecture(((6, 3),), batch_norm=batch_norm), dropout_convolution=0.3)[:-2]
+    ours = list(ours.train(training))
+    names = ["Conv2d", "BatchNorm2d", "Dropout", "MaxPool2d", "ReLU"]
+    assert [type(layer).__name__ for layer in ours] == [n for n in names if batch_norm or n[0] != "B"]
+    *before, dropout, pool, relu = ours
+    x = torch.randn(4, 1, 48, 48)
+    out, gradients = run_block(ours, x)
+    reference, reference_gradients = run_block([*before, relu, dropout, pool], x)
+    assert torch.equal(out, reference)
+    assert (out > 0).any() and (out == 0).any()
+    for mine, theirs in zip(gradients, reference_gradients, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-5, atol=1e-6)
+    if training:  # the mask mattered
+        assert not torch.equal(out, run_block([*before, pool, relu], x)[0])
+
+
+def test_dropout_and_pooling_do_not_commute():
+    x = torch.randn(4, 6, 48, 48)
+    dropout, pool = Dropout(0.3).train(), nn.MaxPool2d(2)
+    share = [(out == 0).float().mean() for out in (pool(dropout(x.abs())), dropout(pool(x.abs())))]
+    assert share[0] < 0.05 < 0.25 < share[1]
+
+
+# ---------------------------------------------------------------- dropout, shuffled pixels
+
+
+@pytest.mark.parametrize("p", [0.1, 0.5])
+def test_dropout_keeps_the_expectation_and_drops_its_share(p):
+    torch.manual_seed(0)
+    out = Dropout(p).train()(torch.ones(64, 16, 24, 24))
+    share = round(p * 256) / 256
+    n = out.numel()
+    deviation = (share * (1 - share) / n) ** 0.5
+    assert (out == 0).float().mean().item() == pytest.approx(share, abs=4 * deviation)
+    assert out.mean().item() == pytest.approx(1, abs=4 * deviation / (1 - share))
+    assert out.unique().tolist() == pytest.approx([0, 1 / (1 - share)])
+
+
+def test_dropout_does_nothing_in_evaluation():
+    x = torch.randn(5, 7)
+    assert torch.equal(Dropout(0.5).eval()(x), x)
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (2, 3, 5, 7), (1, 1, 1, 1)])  # 15, 210 and 1 values
+def test_dropout_equals_masking_by_hand(shape):
+    x = torch.randn(shape, requires_grad=True)
+    torch.manual_seed(3)
+    out = Dropout(0.25).train()(x)
+    torch.manual_seed(3)  # eight masks of a byte come out of each 64-bit draw
+    draws = torch.empty(-(-x.numel() // 8), dtype=torch.int64).random_(-(2**63), None).numpy()
+    kept = (draws.view(np.uint8)[: x.numel()] >= 64).reshape(shape)  # 64 of 256 are dropped
+    by_hand = x * torch.from_numpy(kept) / 0.75
+    torch.testing.assert_close(out, by_hand)
+    (gradient,) = torch.autograd.grad(out.sum(), x)
+    torch.testing.assert_close(gradient, torch.from_numpy(kept).float() / 0.75)
+
+
+def test_dropout_keeps_channels_last():
+    x = torch.randn(2, 3, 8, 8).contiguous(memory_format=torch.channels_last)
+    out = Dropout(0.5).train()(x)
+    assert out.stride() == x.stride()
+    assert torch.equal(out, torch.where(out == 0, 0, x * 2))
+
+
+def test_dropout_draws_anew_each_time():
+    x = torch.ones(1000)
+    dropout = Dropout(0.5).train()
+    assert not torch.equal(dropout(x), dropout(x))
+
+
+def test_shuffled_pixels_are_one_fixed_permutation():
+    numbered = torch.arange(2304.0).view(1, 1, 48, 48)
+    shuffled = ShufflePixels()(numbered)
+    assert shuffled.shape == numbered.shape
+    assert torch.equal(shuffled.flatten().sort().values, numbered.flatten())
+    assert (shuffled == numbered).float().mean() < 0.01
+    torch.manual_seed(123)
+    assert torch.equal(ShufflePixels()(numbered), shuffled), "another network, the same order"
+    two = ShufflePixels()(torch.cat([numbered, 2 * numbered]))
+    assert torch.equal(two[0], shuffled[0]) and torch.equal(two[1], 2 * shuffled[0])
+
+
+def test_shuffling_adds_nothing_to_the_weights():
+    shuffled = build(Architecture(((4, 3),), shuffle_pixels=True))
+    assert isinstance(shuffled[0], ShufflePixels)
+    assert models.parameters(shuffled) == models.parameters(build(Architecture(((4, 3),))))
+    assert not any("order" in name for name in shuffled.state_dict())
