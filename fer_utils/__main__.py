@@ -102,7 +102,9 @@ def fetch_data(options) -> None:
 
 def train_model(options) -> None:
     """``train``: one run; it never reads the test split."""
-    if options.threads:
+    if options.threads is not None:
+        if options.threads < 1:
+            raise ValueError("--threads takes a number from 1 on.")
         torch.set_num_threads(options.threads)
     faces = data.load(options.data)
     print(faces.describe())

@@ -5,8 +5,6 @@ class folders with official file names (Kaggle msambare/fer2013), class folders 
 (the seminar's Kaggle copy), and the challenge's csv. Introduced in notebook 01.
 """
 
-from __future__ import annotations
-
 import csv
 import hashlib
 import io
@@ -17,29 +15,33 @@ import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 from PIL import Image
 
-from fer_utils import CLASSES, ROOT, SPLITS, home, write_atomic
-from fer_utils import synthetic
+from fer_utils import CLASSES, ROOT, SPLITS, home, synthetic, write_atomic
 from fer_utils.progress import track
-from fer_utils.seminar import CLASS_COUNTS
+from fer_utils.seminar import CLASS_COUNTS, SEMINAR_CLASS_COUNTS
 
-__all__ = ["CLASSES", "ROOT", "SPLITS", "DataError", "Faces", "fetch", "home", "image_hashes", "load"]
+__all__ = ["CLASSES", "ROOT", "SPLITS", "DataError", "Faces", "fetch", "home", "load"]
 
+ARRAYS = ("images", "labels", "names", "splits")
+READER_VERSION = 1  # raise it when the same files would be read differently: old caches are left
 OFFICIAL_PREFIXES = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"}
 SPLIT_FOLDERS = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
-CSV_CLASSES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")  # the csv's 0 … 6
+CSV_COLUMNS = ("emotion", "pixels", "Usage")
+CSV_CLASSES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")  # its 0 to 6
 KAGGLE = {
     "fer2013": "msambare/fer2013/versions/1",
     "fer2013-seminar-split": "jonathanoheix/face-expression-recognition-dataset/versions/1",
 }
-DAMAGED = (tarfile.ReadError, zipfile.BadZipFile, zlib.error, EOFError, OSError)
+# What Python raises for files that are cut off, damaged, encrypted or not ours to read.
+UNREADABLE = (OSError, EOFError, RuntimeError, KeyError, csv.Error, zlib.error, tarfile.TarError,
+              zipfile.BadZipFile)
 
 
 class DataError(ValueError):
@@ -51,10 +53,12 @@ class Faces:
     """A data set in memory.
 
     images: uint8 [N, 48, 48], 0 black to 255 white. labels: int64 [N], alphabetical, 0 angry to
-    6 surprise. names: str [N], path inside the data set or csv row. splits: str [N], one of
-    ``train``, ``validation``, ``test``. fingerprint: sha256 (hex) of images, labels and splits.
-    source: ``synthetic``, ``fer2013``, ``fer2013-seminar-split`` or the file's name.
-    report: what was found while reading (see :func:`data_report`). Introduced in notebook 01.
+    6 surprise. names: str [N], ``split folder/class/file`` or ``row 00000`` of a csv. splits:
+    str [N], one of ``train``, ``validation``, ``test``. fingerprint: sha256 (hex) of images, labels
+    and splits. source: ``synthetic``, ``fer2013``, ``fer2013-seminar-split``, or the name of the
+    file or folder/ given. report: what was found while reading: ``layout``, ``converted`` (images
+    that were not grey 48×48), ``refused`` (files that are no part of the data), and what
+    :func:`data_report` counts. Introduced in notebook 01.
     """
 
     images: np.ndarray
@@ -76,7 +80,7 @@ class Faces:
         return np.array_equal(self.counts(), list(CLASS_COUNTS.values()))
 
     def split(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """Images uint8 [n, 48, 48] and labels int64 [n] of ``train``, ``validation`` or ``test``."""
+        """Images uint8 [n, 48, 48] and labels int64 [n] of one split."""
         if name not in SPLITS:
             raise ValueError(f"unknown split {name!r}: choose one of {', '.join(SPLITS)}")
         chosen = self.splits == name
@@ -105,29 +109,32 @@ def load(source: str | Path = "auto") -> Faces:
     """
     name = str(source)
     if name == "auto":
-        fallback = "fer2013" if fetched("fer2013") else "synthetic"
+        fallback = "fer2013" if entries(home() / "fer2013") else "synthetic"
         name = os.environ.get("FER_DATA") or fallback
     if name == "synthetic":
-        key = f"synthetic-{synthetic.VERSION}"
-        return cached(key, name, draw_synthetic)
-    path = home() / name if name in KAGGLE else Path(name).expanduser()
-    if name in KAGGLE and not fetched(name):
-        flag = " --seminar-split" if name == "fer2013-seminar-split" else ""
-        raise DataError(f"data/{name} is not there: run `python -m fer_utils fetch{flag}` first.")
+        return cached(f"synthetic-{synthetic.VERSION}", name, draw_synthetic)
+    path = home() / name if name in KAGGLE else Path(name).expanduser().resolve()
+    if name in KAGGLE and not entries(path):
+        flag = " --seminar-split" * (name != "fer2013")
+        raise DataError(f"{path} is not there: run `python -m fer_utils fetch{flag}` first.")
     if not path.exists():
         raise DataError(f"{path} does not exist: give a folder, zip, tar or csv with FER2013.")
-    if path.is_dir() and len(entries := list(path.iterdir())) == 1 and entries[0].is_file():
-        path = entries[0]  # a folder that holds one archive or csv, as `fetch --from FILE` leaves it
-    return cached(content_key(path), name if name in KAGGLE else path.name, lambda: read(path))
+    if path.is_dir() and len(entries(path)) == 1 and entries(path)[0].is_file():
+        path = entries(path)[0]  # the one archive or csv that `fetch --from FILE` puts there
+    shown = name if name in KAGGLE else path.name + "/" * path.is_dir()
+    try:
+        return cached(f"{READER_VERSION}-{content_key(path)}", shown, lambda: read(path))
+    except UNREADABLE as error:
+        raise DataError(f"{path} cannot be read ({error}): copy or download it again.") from error
 
 
-def fetched(name: str) -> bool:
-    """True if ``fetch`` has put a data set of this name (``fer2013``, …) into data/."""
-    return (home() / name).is_dir() and any((home() / name).iterdir())
+def entries(folder: Path) -> list[Path]:
+    """What a folder holds, without what operating systems leave there; [] if it is not there."""
+    return [entry for entry in folder.glob("*") if not is_stray(entry.name)]
 
 
 def image_hashes(images: np.ndarray) -> np.ndarray:
-    """Hash of each image's pixels, str [N]: equal exactly for byte copies. images: uint8 [N, 48, 48]."""
+    """Hash of each image's pixels, str [N]: equal for byte copies. images: uint8 [N, 48, 48]."""
     return np.array([hashlib.sha1(image.tobytes()).hexdigest() for image in images])
 
 
@@ -135,24 +142,34 @@ def image_hashes(images: np.ndarray) -> np.ndarray:
 
 
 def cached(key: str, source: str, read_arrays) -> Faces:
-    """The data set stored under ``key``, or what ``read_arrays()`` returns, stored for next time."""
+    """The data set stored as ``key``, or what ``read_arrays()`` returns, stored for next time."""
     path = home() / "cache" / f"{key}.npz"
     if path.exists():
         try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in ("images", "labels", "names", "splits")}
-                report, stored = json.loads(str(file["report"])), str(file["fingerprint"])
-            if fingerprint(arrays) == stored:  # a flipped bit would otherwise go unnoticed
-                return Faces(**arrays, fingerprint=stored, source=source, report=report)
-        except (*DAMAGED, KeyError, ValueError):
-            pass
-        print(f"The cache file {path.name} is damaged; reading the data again.")
+            with np.load(path, allow_pickle=False) as file:  # a zip: it checks its CRCs
+                stored = {name: file[name] for name in file.files}
+            report, mark = json.loads(str(stored.pop("report"))), str(stored.pop("fingerprint"))
+            return Faces(**stored, fingerprint=mark, source=source, report=report)
+        except Exception:  # numpy raises many types for a damaged file
+            print(f"The cache file {path.name} is damaged; reading the data again.")
     arrays, report = read_arrays()
-    report = data_report(arrays) | report
+    report |= data_report(arrays)
+    mark = fingerprint(arrays)
     buffer = io.BytesIO()
-    np.savez(buffer, **arrays, report=json.dumps(report), fingerprint=fingerprint(arrays))
-    write_atomic(path, buffer.getbuffer())
-    return Faces(**arrays, fingerprint=fingerprint(arrays), source=source, report=report)
+    np.savez(buffer, **arrays, report=json.dumps(report), fingerprint=mark)
+    with writing(path):
+        write_atomic(path, buffer.getbuffer())
+    return Faces(**arrays, fingerprint=mark, source=source, report=report)
+
+
+@contextmanager
+def writing(path: Path):
+    """Turn what goes wrong while ``path`` is written (disk full, no permission) into DataError."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(f"{path} cannot be written ({error}): free disk space, or set FER_HOME to a"
+                        " folder you may write to.") from error
 
 
 def fingerprint(arrays: dict) -> str:
@@ -170,7 +187,7 @@ def content_key(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     digest = hashlib.sha256()
     for name, content in folder_members(path):
-        digest.update(f"{name}\0{len(content)}\0".encode())
+        digest.update(f"{name}\0{len(content)}\0".encode(errors="surrogateescape"))
         digest.update(content)
     return digest.hexdigest()
 
@@ -184,27 +201,29 @@ def draw_synthetic() -> tuple[dict, dict]:
 
 
 def data_report(arrays: dict) -> dict:
-    """Counts by split and class, byte copies within and across splits, conflicting labels, black images."""
+    """Counts by split and class, black images, and byte copies.
+
+    duplicates: ``surplus`` images that repeat an earlier one, the ``groups`` they form, groups with
+    ``conflicting`` labels, and images of ``validation_in_train`` and ``test_in_train``.
+    """
     images, labels, splits = arrays["images"], arrays["labels"], arrays["splits"]
     hashes = image_hashes(images)
-    groups: dict[str, list[int]] = {}
-    for index, value in enumerate(hashes):
-        groups.setdefault(value, []).append(index)
-    copies = [group for group in groups.values() if len(group) > 1]
-    train = set(hashes[splits == "train"])
+    _, group, sizes = np.unique(hashes, return_inverse=True, return_counts=True)
+    labels_in_group = np.bincount(np.unique(np.stack([group, labels]), axis=1)[0])
+    in_train = np.isin(hashes, hashes[splits == "train"])
     return {
         "counts": {
-            split: {name: int(((splits == split) & (labels == k)).sum()) for k, name in enumerate(CLASSES)}
+            split: dict(zip(CLASSES, np.bincount(labels[splits == split], minlength=7).tolist()))
             for split in SPLITS
         },
         "duplicates": {
-            "surplus": sum(len(group) - 1 for group in copies),
-            "groups": len(copies),
-            "conflicting": sum(len(set(labels[group])) > 1 for group in copies),
-            "validation_in_train": sum(value in train for value in hashes[splits == "validation"]),
-            "test_in_train": sum(value in train for value in hashes[splits == "test"]),
+            "surplus": int((sizes - 1).sum()),
+            "groups": int((sizes > 1).sum()),
+            "conflicting": int((labels_in_group > 1).sum()),
+            "validation_in_train": int(in_train[splits == "validation"].sum()),
+            "test_in_train": int(in_train[splits == "test"].sum()),
         },
-        "black": int((images.reshape(len(images), -1).max(1) == 0).sum()),
+        "black": int((images.max(axis=(1, 2)) == 0).sum()),
     }
 
 
@@ -213,153 +232,136 @@ def data_report(arrays: dict) -> dict:
 
 def read(path: Path) -> tuple[dict, dict]:
     """Read any layout at ``path``: arrays (images, labels, names, splits) and what was noticed."""
-    try:
-        files = dict(members(path))
-    except DAMAGED as error:
-        raise DataError(f"{path.name} is damaged or incomplete ({error}): copy or download it again.") from error
-    refused = sorted(name for name in files if is_stray(name))
-    files = {name: content for name, content in files.items() if not is_stray(name)}
-    tables = [name for name in files if name.lower().endswith(".csv")]
-    for name in tables:
-        columns, rows = read_table(files[name])
-        if {"emotion", "pixels", "Usage"} <= set(columns):
-            others = sorted(set(files) - {name})
-            return read_csv(name, columns, rows), {
-                "layout": "csv with emotion, pixels, Usage",
-                "converted": 0,
-                "refused": refused + others,
-            }
-    if tables and len(tables) == len(files):
-        raise DataError(
-            f"{tables[0]} has no columns emotion, pixels and Usage: give the challenge's fer2013.csv"
-            " or icml_face_data.csv."
-        )
-    return read_images(files, refused, path)
+    files = dict(members(path))
+    kept = [name for name in files if not is_stray(name)]
+    tables = [name for name in kept if set(CSV_COLUMNS) <= set(first_line(files[name]))]
+    places = {name: place for name in kept if (place := split_and_class(name, path))}
+    copies = tables + sorted({folder for folder, _, _ in places.values()})
+    if len(copies) > 1:
+        raise DataError(f"{path} holds the data twice ({', '.join(copies)}): give one of them.")
+    if not copies:
+        raise DataError(f"{path} holds no images: give a folder, zip or tar with train/<class>/ and"
+                        " test/<class>/ (or validation/<class>/), or a csv with the columns"
+                        f" {', '.join(CSV_COLUMNS)}; if it is one, copy or download it again.")
+    if tables:
+        arrays, layout, converted = read_csv(f"{path}: {tables[0]}", files[tables[0]])
+    else:
+        arrays, layout, converted = read_images(files, places, path)
+    refused = sorted(set(files) - set(tables or places))
+    return arrays, {"layout": layout, "converted": converted, "refused": refused}
 
 
 def members(path: Path):
-    """Yield (relative name, bytes) of each file in a folder, zip or tar, or of a single csv."""
+    """Yield (relative name, content) of each file in a folder, tar or zip, or of a single file.
+
+    Archives are read in place; a link that leads out of one is an error.
+    """
     if path.is_dir():
         yield from folder_members(path)
+    elif tarfile.is_tarfile(path):
+        with tarfile.open(path) as archive:
+            for member in archive:
+                if file := archive.extractfile(member):  # None for a folder
+                    yield member.name, file.read()
+            archive.fileobj.seek(archive.offset)
+            if archive.fileobj.read()[:512] != bytes(512):  # tarfile takes damage for the end
+                raise EOFError("its end is missing")  # and does not read to gzip's checksum
     elif zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             for member in archive.infolist():
                 if not member.is_dir():
-                    yield member.filename, archive.read(member)
-    elif tarfile.is_tarfile(path):
-        with tarfile.open(path) as archive:
-            for member in archive:
-                if member.isfile():
-                    yield member.name, archive.extractfile(member).read()
-    elif path.suffix.lower() == ".csv":
-        yield path.name, path.read_bytes()
+                    yield member.filename.replace("\\", "/"), archive.read(member)
     else:
-        raise DataError(f"{path.name} is neither a folder nor a readable zip, tar or csv: check the path.")
+        yield path.name, path.read_bytes()
 
 
 def folder_members(path: Path):
-    """Yield (relative posix path, bytes) of each file below ``path``, in sorted order."""
-    for folder, folders, files in os.walk(path):
-        folders.sort()
-        relative = Path(folder).relative_to(path)
+    """Yield (relative posix path, content) of each file below ``path``, in sorted order."""
+    for folder, folders, files in os.walk(path, followlinks=True):
+        here = Path(folder).resolve()
+        folders[:] = sorted(f for f in folders if not here.is_relative_to((here / f).resolve()))
+        prefix = "".join(f"{part}/" for part in Path(folder).relative_to(path).parts)
         for name in sorted(files):
             with open(os.path.join(folder, name), "rb", buffering=0) as file:
-                yield (relative / name).as_posix(), file.read()
+                yield prefix + name, file.read()
 
 
 def is_stray(name: str) -> bool:
     """True for files that operating systems leave behind (.DS_Store, Thumbs.db, __MACOSX/…)."""
-    parts = PurePosixPath(name).parts
-    return parts[-1].lower() in ("thumbs.db", "desktop.ini") or any(
-        part.startswith(".") and part != "." or part == "__MACOSX" for part in parts
-    )
+    parts = PurePosixPath(name.lower()).parts
+    hidden = any(part.startswith((".", "__macosx")) for part in parts)
+    return hidden or parts[-1] in ("thumbs.db", "desktop.ini")
 
 
-def read_table(content: bytes) -> tuple[list[str], list[list[str]]]:
-    """Header (spaces trimmed) and rows of a csv file."""
-    csv.field_size_limit(1_000_000)
-    rows = list(csv.reader(io.StringIO(content.decode("utf-8-sig", errors="replace"))))
-    return ([column.strip() for column in rows[0]] if rows else []), rows[1:]
+def first_line(content: bytes) -> list[str]:
+    """The comma-separated words of a file's first line: the column names if it is a csv."""
+    line = content[:1000].decode("utf-8-sig", errors="replace").partition("\n")[0]
+    return [word.strip(' "\r') for word in line.split(",")]
 
 
-def read_csv(name: str, columns: list[str], rows: list[list[str]]) -> dict:
-    """Arrays from the challenge's csv; class numbers are mapped from its order to the alphabetical one."""
-    emotion, pixels, usage = (columns.index(key) for key in ("emotion", "pixels", "Usage"))
-    rows = [row for row in rows if row]
+def split_and_class(name: str, path: Path) -> tuple[str, str, str] | None:
+    """The folder of the data set, the split and the class of a file; None if it is in none."""
+    *above, split, label, _ = ("", "", *PurePosixPath(name).parts)
+    if split.lower() not in SPLIT_FOLDERS:
+        return None
+    if label.lower() not in CLASSES:
+        raise DataError(f"{path}: unknown class folder {split}/{label}: rename or remove it; the"
+                        f" classes are {', '.join(CLASSES)}.")
+    return "/".join(above).strip("/") or ".", SPLIT_FOLDERS[split.lower()], label.lower()
 
-    def parse(item):
-        number, row = item
+
+def read_csv(where: str, content: bytes) -> tuple[dict, str, int]:
+    """Arrays, layout, 0 converted from the challenge's csv; class numbers are mapped to ours."""
+    lines = csv.reader(io.TextIOWrapper(io.BytesIO(content), "utf-8-sig", "replace", newline=""))
+    header = [column.strip() for column in next(lines)]
+    images, labels, splits = [], [], []
+    for row in track(lines, "Reading csv", content.count(b"\n") - 1):
         try:
-            image = np.array(row[pixels].split(), dtype=np.int64)
-            label, split = CLASSES.index(CSV_CLASSES[int(row[emotion])]), OFFICIAL_PREFIXES[row[usage].strip()]
-            if image.size != 48 * 48 or image.min() < 0 or image.max() > 255 or int(row[emotion]) < 0:
+            emotion, pixels, usage = (row[header.index(column)].strip() for column in CSV_COLUMNS)
+            image = np.fromstring(pixels, dtype=np.int64, sep=" ").reshape(48, 48)
+            if image.min() < 0 or image.max() > 255:
                 raise ValueError
+            images.append(image.astype(np.uint8))
+            labels.append(CLASSES.index(dict(zip("0123456", CSV_CLASSES))[emotion]))
+            splits.append(OFFICIAL_PREFIXES[usage])
         except (ValueError, IndexError, KeyError):
-            raise DataError(
-                f"{name}, line {number + 2}: expected emotion 0 to 6, 2,304 pixels from 0 to 255 and Usage"
-                f" {', '.join(OFFICIAL_PREFIXES)}: correct or delete the line."
-            ) from None
-        return image.astype(np.uint8).reshape(48, 48), label, split
-
-    parsed = [parse(item) for item in track(list(enumerate(rows)), f"Reading {name}")]
-    check_classes({(split, CLASSES[label]) for _, label, split in parsed}, set(SPLITS), name)
-    images, labels, splits = zip(*parsed)
-    names = np.array([f"row {number:05d}" for number in range(len(rows))])
-    return dict(images=np.stack(images), labels=np.array(labels, np.int64), names=names, splits=np.array(splits))
+            raise DataError(f"{where}, line {lines.line_num}: expected emotion 0 to 6, 2,304 pixels"
+                            f" from 0 to 255 and Usage {', '.join(OFFICIAL_PREFIXES)}: correct or"
+                            " delete the line.") from None
+    check_classes(zip(splits, labels), SPLITS, where)
+    names = np.array([f"row {number:05d}" for number in range(len(images))])
+    arrays = dict(zip(ARRAYS, (np.stack(images), np.array(labels), names, np.array(splits))))
+    return arrays, "csv with emotion, pixels, Usage", 0
 
 
-def read_images(files: dict[str, bytes], refused: list[str], path: Path) -> tuple[dict, dict]:
-    """Arrays from class folders below train/ and test/ or validation/ folders."""
-    places, roots = {}, set()
-    for name in files:
-        parts = PurePosixPath(name).parts
-        if len(parts) >= 3 and parts[-3].lower() in SPLIT_FOLDERS:
-            if parts[-2].lower() not in CLASSES:
-                raise DataError(
-                    f"{path.name}: unknown class folder {'/'.join(parts[-3:-1])}: the classes are {', '.join(CLASSES)};"
-                    " rename or remove the folder."
-                )
-            places[name] = (SPLIT_FOLDERS[parts[-3].lower()], parts[-2].lower())
-            roots.add("/".join(parts[:-3]) or ".")
-    if not places:
-        raise DataError(
-            f"{path.name} holds no images: expected train/<class>/ and test/<class>/ (or validation/<class>/)"
-            " folders, or the challenge's csv."
-        )
-    if len(roots) > 1:
-        raise DataError(f"{path.name} holds more than one copy of the data ({', '.join(sorted(roots))}): give one of them.")
-    check_classes(set(places.values()), {split for split, _ in places.values()} | {"train"}, path.name)
-    order = sorted(places, key=lambda name: (PurePosixPath(name).name, name))  # one order for every archive
+def read_images(files: dict, places: dict, path: Path) -> tuple[dict, str, int]:
+    """Arrays, layout and number of converted images from files in class folders.
+
+    files: name to content. places: name to folder of the data set, split folder and class.
+    """
+    order = sorted(places, key=lambda name: (PurePosixPath(name).name, name))  # in every archive
+    folders = np.array([places[name][1] for name in order])
+    labels = np.array([CLASSES.index(places[name][2]) for name in order])
+    check_classes(zip(folders, labels), {"train", *folders}, path)
+    splits, layout = split_names(order, folders, labels, path)
     with ThreadPoolExecutor() as pool:
-        decoded = list(track(pool.map(decode, [files[name] for name in order]), "Reading images", len(order)))
-    broken = [name for name, (image, _) in zip(order, decoded) if image is None]
-    if broken:
-        more = f" (and {len(broken) - 1} more)" if len(broken) > 1 else ""
-        raise DataError(f"{path.name}: {broken[0]}{more} is not a readable image: replace or delete it.")
-    splits, layout = split_names(order, np.array([places[name][0] for name in order]), path)
-    arrays = dict(
-        images=np.stack([image for image, _ in decoded]),
-        labels=np.array([CLASSES.index(places[name][1]) for name in order], np.int64),
-        names=np.array(["/".join(PurePosixPath(name).parts[-3:]) for name in order]),
-        splits=splits,
-    )
-    converted = sum(changed for _, changed in decoded)
-    refused = refused + sorted(set(files) - set(places))
-    return arrays, {"layout": layout, "converted": converted, "refused": refused}
+        decoded = pool.map(lambda name: decode(f"{path}: {name}", files[name]), order)
+        images, converted = zip(*track(decoded, "Reading images", len(order)))
+    names = np.array(["/".join(PurePosixPath(name).parts[-3:]) for name in order])
+    return dict(zip(ARRAYS, (np.stack(images), labels, names, splits))), layout, sum(converted)
 
 
-def check_classes(present: set[tuple[str, str]], splits: set[str], where: str) -> None:
-    """Raise DataError unless each of ``splits`` has images of all seven classes."""
-    missing = [f"{split}/{name}" for split in SPLITS if split in splits for name in CLASSES if (split, name) not in present]
+def check_classes(found, splits, where) -> None:
+    """Raise DataError unless ``found``, pairs (split, label), has all classes of all ``splits``."""
+    wanted = {(split, label) for split in splits for label in range(len(CLASSES))}
+    missing = [f"{split}/{CLASSES[label]}" for split, label in sorted(wanted - set(found))]
     if missing:
-        raise DataError(
-            f"{where}: no images of {', '.join(missing)}: each split needs all seven classes"
-            f" ({', '.join(CLASSES)}); restore what is missing."
-        )
+        raise DataError(f"{where}: no images of {', '.join(missing)}: each split needs all seven"
+                        " classes; restore what is missing.")
 
 
-def decode(content: bytes) -> tuple[np.ndarray | None, bool]:
-    """A grey 48×48 uint8 image and whether colour or size were converted; (None, False) if unreadable."""
+def decode(where: str, content: bytes) -> tuple[np.ndarray, bool]:
+    """A grey 48×48 uint8 image, and True if it was converted to that. Raises DataError."""
     try:
         with Image.open(io.BytesIO(content)) as image:
             image.load()
@@ -369,24 +371,29 @@ def decode(content: bytes) -> tuple[np.ndarray | None, bool]:
                 image = Image.fromarray((np.asarray(image) / 257).astype(np.uint8))
             grey = image.convert("RGB").convert("L")
             return np.asarray(grey.resize((48, 48), Image.Resampling.BILINEAR)), True
-    except Exception:  # PIL raises many types for broken files; each means "not an image"
-        return None, False
+    except Exception as error:  # PIL raises many types for broken files
+        raise DataError(f"{where} is no readable image: replace or delete it.") from error
 
 
-def split_names(order: list[str], folders: np.ndarray, path: Path) -> tuple[np.ndarray, str]:
+def split_names(order, folders, labels, path: Path) -> tuple[np.ndarray, str]:
     """The split of each file, and how it was found: by official file names, folders, or halving."""
     prefixes = [PurePosixPath(name).name.split("_")[0] for name in order]
-    if all(prefix in OFFICIAL_PREFIXES for prefix in prefixes):
-        return np.array([OFFICIAL_PREFIXES[prefix] for prefix in prefixes]), "class folders, official file names"
+    unofficial = [name for name, p in zip(order, prefixes) if p not in OFFICIAL_PREFIXES]
+    if not unofficial:
+        splits = np.array([OFFICIAL_PREFIXES[prefix] for prefix in prefixes])
+        check_classes(zip(splits, labels), SPLITS, path)
+        return splits, "class folders, official file names"
+    if len(unofficial) < len(order):
+        raise DataError(f"{path}: {unofficial[0]} is not named {'_…, '.join(OFFICIAL_PREFIXES)}_…"
+                        " as other images are: rename or remove it.")
     held_out = sorted(set(folders) - {"train"})
     if not held_out:
-        raise DataError(f"{path.name} has only training images: add a test/ or validation/ folder.")
+        raise DataError(f"{path} has only training images: add a test/ or validation/ folder.")
     if len(held_out) == 2:
         return folders, "class folders, three split folders"
-    indices = np.flatnonzero(folders == held_out[0])
-    half = np.random.default_rng(0).permutation(indices)[: len(indices) // 2]
     splits = np.where(folders == "train", "train", "test").astype("<U10")
-    splits[half] = "validation"
+    held_out_images = np.random.default_rng(0).permutation(np.flatnonzero(splits == "test"))
+    splits[held_out_images[: len(held_out_images) // 2]] = "validation"
     return splits, f"class folders, {held_out[0]}/ halved at random into validation and test"
 
 
@@ -397,32 +404,29 @@ def fetch(path: str | Path | None = None, seminar_split: bool = False) -> Faces:
     """Put a data set into data/fer2013 (or data/fer2013-seminar-split) and count it.
 
     path: a folder, zip, tar or csv to copy; None downloads Kaggle's copy through kagglehub.
-    Raises DataError if the download fails or if class counts are not the known ones.
-    Introduced in notebook 01.
+    Raises DataError if the download fails or class counts are not the known ones; what was fetched
+    before then stays. Introduced in notebook 01.
     """
     name = "fer2013-seminar-split" if seminar_split else "fer2013"
-    origin = Path(path).expanduser() if path is not None else download(KAGGLE[name])
-    faces = load(origin.resolve())
-    expected = sum(map(sum, CLASS_COUNTS.values()))
-    known = faces.official if name == "fer2013" else len(faces.labels) == expected
-    if not known:
-        found = Counter(faces.splits.tolist())
-        raise DataError(
-            f"{origin} is not the complete {name}: {len(faces.labels):,} of {expected:,} images"
-            f" ({dict(found)}); delete it and download it again, or use it in place: --data {origin}."
-        )
+    origin = download(KAGGLE[name]) if path is None else Path(path).expanduser().resolve()
+    counts = load(origin).counts()
+    found = [counts[0], counts[1] + counts[2]] if seminar_split else counts
+    known = list((SEMINAR_CLASS_COUNTS if seminar_split else CLASS_COUNTS).values())
+    if not np.array_equal(found, known):
+        raise DataError(f"{origin} has {np.sum(found):,} images, which are not, class by class, the"
+                        f" {np.sum(known):,} of {name}: get it again, use it in place with --data,"
+                        " or fetch it with or without --seminar-split.")
     target = home() / name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-        copy = Path(folder) / name
+    with writing(target), tempfile.TemporaryDirectory(dir=home()) as folder:
+        new = Path(folder, "new")
         if origin.is_dir():
-            shutil.copytree(origin, copy)
+            shutil.copytree(origin, new)
         else:
-            copy.mkdir()
-            shutil.copy2(origin, copy)
+            new.mkdir()
+            shutil.copy2(origin, new)
         if target.exists():
-            shutil.rmtree(target)
-        copy.replace(target)
+            target.replace(Path(folder, "old"))
+        new.replace(target)
     return load(name)
 
 
@@ -430,11 +434,11 @@ def download(handle: str) -> Path:
     """Download a Kaggle data set of a pinned version with kagglehub; returns its folder."""
     import kagglehub  # only here: everything else works without it
 
-    try:
-        return Path(kagglehub.dataset_download(handle))
+    try:  # by force: kagglehub trusts its marker even where files have gone since
+        return Path(kagglehub.dataset_download(handle, force_download=True))
     except Exception as error:  # requests, kagglehub and OS errors alike
         page = "/".join(handle.split("/")[:2])
-        raise DataError(
-            f"Kaggle's {page} could not be downloaded ({error}): check the connection, or download it by hand from"
-            f" https://www.kaggle.com/datasets/{page} and run `python -m fer_utils fetch --from FILE`."
-        ) from error
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise DataError(f"Kaggle's {page} could not be downloaded ({reason}): check the connection,"
+                        f" or get it by hand at https://www.kaggle.com/datasets/{page} and run"
+                        " `python -m fer_utils fetch --from FILE`.") from error

@@ -279,4 +279,5 @@ def _grid(images, titles, columns, size, **look) -> Figure:
 
 def _note(fig: Figure, text: str) -> None:
     # Under the figure, where the layout leaves room for it; a second note goes below the first.
+    fig.set_figheight(fig.get_figheight() + 0.14 * (text.count("\n") + 1))  # for the note
     fig.supxlabel(f"{fig.get_supxlabel()}\n{text}".strip(), fontsize=8, color="dimgray")

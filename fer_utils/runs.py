@@ -9,16 +9,17 @@ import hashlib
 import io
 import json
 import os
+import pickle
 import platform
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
 
 import numpy as np
 import safetensors.torch
 import torch
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from torch import nn
 from tqdm import tqdm
 
@@ -146,20 +147,34 @@ def train_or_load(recipe: Recipe, faces: Faces, seed: int = SEED, retrain: bool 
     Prints where the run comes from, and one line an epoch. A second process asking for the same
     run waits for the first. Introduced in notebook 03.
     """
-    folder = (
-        home()
-        / "runs"
-        / f"{recipe.model}-{recipe.profile}-s{seed}-{identity(recipe, faces, seed)[:12]}"
-    )
-    run = None if retrain else load_run(folder, "own run") or published_run(recipe, seed, faces)
+    key = f"s{seed}-{identity(recipe, faces, seed)[:12]}"
+    folder = home() / "runs" / f"{recipe.model}-{recipe.profile}-{key}"
+    run = None if retrain else own_run(key) or published_run(recipe, seed, faces)
     if run is None:
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_suffix(".lock")):
+        with locked(folder.with_suffix(".lock")):
             if retrain and (folder / "run.json").exists():
                 shutil.rmtree(folder)
             run = load_run(folder, "own run") or train_run(recipe, faces, seed, folder)
+    run = replace(run, recipe=recipe)  # the same numbers may have been made under other labels
     print(run.describe())
     return run
+
+
+def own_run(key: str) -> Run | None:
+    """The finished own run whose folder's name ends in ``key``, whatever its labels, or None."""
+    found = sorted((home() / "runs").glob(f"*-{key}/run.json"))
+    return load_run(found[0].parent, "own run") if found else None
+
+
+def locked(path: Path):
+    """The lock at ``path``, held until the ``with`` ends; says so if another process has it."""
+    lock = FileLock(path)
+    try:
+        return lock.acquire(timeout=0)
+    except Timeout:
+        print("Another process is training this run: waiting for it.", flush=True)
+        return lock.acquire()
 
 
 def identity(recipe: Recipe, faces: Faces, seed: int) -> str:
@@ -169,11 +184,14 @@ def identity(recipe: Recipe, faces: Faces, seed: int) -> str:
 
 
 def load_run(folder: Path, origin: str) -> Run | None:
-    """The finished run in a folder, or None."""
+    """The finished run in a folder, or None. Raises RunError if its run.json is damaged."""
     path = folder / "run.json"
     if not path.exists():
         return None
-    record = json.loads(path.read_text("utf-8"))
+    try:
+        record = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise RunError(f"{path} is damaged: delete its folder and run again.") from error
     fields = dict(record["recipe"])
     shape = fields.pop("architecture")
     shape["convolutions"] = tuple(map(tuple, shape["convolutions"]))
@@ -206,8 +224,8 @@ def published_run(recipe: Recipe, seed: int = SEED, faces: Faces | None = None) 
 
 def train_run(recipe: Recipe, faces: Faces, seed: int, folder: Path) -> Run:
     """Train (or go on training) the run of ``folder`` to its end; returns the finished run."""
-    count = recipe.train_images or int((faces.splits == "train").sum())
-    state = start(recipe, seed, count)
+    count = int((faces.splits == "train").sum())
+    state = start(recipe, seed, min(count, recipe.train_images or count))
     resume(state, folder)
     device = next(state.model.parameters()).device.type
     say = f"Training {recipe.model} ({recipe.profile}, seed {seed}) on {device}"
@@ -219,10 +237,14 @@ def train_run(recipe: Recipe, faces: Faces, seed: int, folder: Path) -> Run:
         ):
             save_checkpoint(state, folder)
             tqdm.write(progress_line(state.history, recipe.epochs))  # a print would tear the bar
+        finish(state, recipe, faces, seed, folder)
     except KeyboardInterrupt:
         print(f"Stopped after epoch {len(state.history)} of {recipe.epochs}; run again to go on.")
         raise
-    finish(state, recipe, faces, seed, folder)
+    except OSError as error:
+        raise RunError(
+            f"{folder} cannot be written ({error.strerror}): make room, then run again to go on."
+        ) from error
     return load_run(folder, "trained now")
 
 
@@ -249,20 +271,26 @@ def save_checkpoint(state: State, folder: Path) -> None:
 
 def resume(state: State, folder: Path) -> None:
     """Put the newest undamaged checkpoint, if any, into ``state``."""
+    device = next(state.model.parameters()).device
     for path in (folder / "checkpoint.pt", folder / "previous.pt"):
         if not path.exists():
             continue
-        content = path.read_bytes()
-        if (
-            hashlib.sha256(content[32:]).digest() == content[:32]
-        ):  # torch.load would not notice a flipped bit
-            device = next(state.model.parameters()).device
-            state.load_state_dict(
-                torch.load(io.BytesIO(content[32:]), map_location=device, weights_only=True)
-            )
+        if saved := read_checkpoint(path, device):
+            state.load_state_dict(saved)
             return
         path.replace(path.with_suffix(".damaged"))
         print(f"{path.name} of {folder.name} is damaged; put aside as {path.stem}.damaged.")
+
+
+def read_checkpoint(path: Path, device: torch.device) -> dict | None:
+    """What a checkpoint holds; None if it is damaged or more than tensors and plain values."""
+    content = path.read_bytes()
+    if hashlib.sha256(content[32:]).digest() != content[:32]:
+        return None  # torch.load would not notice a flipped bit
+    try:
+        return torch.load(io.BytesIO(content[32:]), map_location=device, weights_only=True)
+    except pickle.UnpicklingError:
+        return None
 
 
 def finish(state: State, recipe: Recipe, faces: Faces, seed: int, folder: Path) -> None:
@@ -321,15 +349,26 @@ def publish_runs(faces: Faces, with_weights: set[str]) -> list[Path]:
     """Copy each finished own run on ``faces`` (not smoke) to data/published; write results.csv.
 
     with_weights: models whose weights of the default seed are shipped, as float16; metrics are
-    those of the weights as shipped. Raises RunError unless ``faces`` has the official split.
+    those of the weights as shipped. Raises RunError unless ``faces`` has the official split, if
+    nothing is there to publish, or if two runs would get one folder.
     """
     if not faces.official:
         raise RunError("Only runs on FER2013's official split are published: use --data fer2013.")
+    chosen: dict[Path, Run] = {}
     for path in sorted((home() / "runs").glob("*/run.json")):
         run = load_run(path.parent, "own run")
         if run.record["fingerprint"] == faces.fingerprint and run.recipe.profile != "smoke":
-            publish_run(run, faces, run.recipe.model in with_weights and run.seed == SEED)
-    rows = [results_row(run, faces) for run in published_runs()]
+            other = chosen.setdefault(published_folder(run), run)
+            if other is not run:
+                raise RunError(
+                    f"{other.folder.name} and {run.folder.name} would both be published as"
+                    f" {published_folder(run).name}: rename the model of one, or delete one."
+                )
+    for run in chosen.values():
+        publish_run(run, faces, run.recipe.model in with_weights and run.seed == SEED)
+    rows = [results_row(run) for run in published_runs()]
+    if not rows:
+        raise RunError("No finished run on this data to publish: train one first.")
     text = io.StringIO()
     writer = csv.DictWriter(text, rows[0], lineterminator="\n")
     writer.writeheader()
@@ -338,11 +377,15 @@ def publish_runs(faces: Faces, with_weights: set[str]) -> list[Path]:
     return sorted(PUBLISHED.glob("*/"))
 
 
+def published_folder(run: Run) -> Path:
+    """data/published/<model>-<profile>[-s<seed>]; the default seed is not named."""
+    seed = "" if run.seed == SEED else f"-s{run.seed}"
+    return PUBLISHED / f"{run.recipe.model}-{run.recipe.profile}{seed}"
+
+
 def publish_run(run: Run, faces: Faces, weights: bool) -> None:
-    """Write data/published/<model>-<profile>[-s<seed>]: no labels, no pictures."""
-    target = PUBLISHED / (
-        f"{run.recipe.model}-{run.recipe.profile}" + (f"-s{run.seed}" if run.seed != SEED else "")
-    )
+    """Write the run's folder in data/published: no labels, no pictures."""
+    target = published_folder(run)
     if target.exists():
         shutil.rmtree(target)
     save_weights(run.model(), target, torch.float16)
@@ -358,15 +401,15 @@ def publish_run(run: Run, faces: Faces, weights: bool) -> None:
         (target / "weights.safetensors").unlink()
 
 
-def results_row(run: Run, faces: Faces) -> dict:
+def results_row(run: Run) -> dict:
     """One line of results.csv, the source of every table of published results."""
-    test = run.metrics("test", faces)
+    validation, test = (run.published_metrics()[split] for split in ("validation", "test"))
     return {
         "model": run.recipe.model,
         "profile": run.recipe.profile,
         "seed": run.seed,
         "epochs": len(run.history),
-        "validation_accuracy": round(run.metrics("validation", faces)["accuracy"], 5),
+        "validation_accuracy": round(validation["accuracy"], 5),
         "test_accuracy": round(test["accuracy"], 5),
         "test_accuracy_clean": round(test["accuracy_clean"], 5),
         "macro_f1": round(test["macro_f1"], 5),

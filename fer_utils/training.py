@@ -3,6 +3,7 @@
 Written out by hand in notebook 03.
 """
 
+import math
 import time
 from dataclasses import dataclass, field
 
@@ -152,6 +153,7 @@ def train(state: State, recipe: Recipe, faces: Faces, seed: int):
         row["validation_loss"], row["validation_accuracy"] = loss_and_accuracy(
             state.model, *validation
         )
+        check(row["train_loss"], recipe, f"the end of epoch {epoch}", rate)
         state.history.append(row)
         keep_filters(state)
         yield row
@@ -169,16 +171,21 @@ def train_epoch(state: State, recipe: Recipe, images: torch.Tensor, labels: torc
             state.model(x), labels[batch], label_smoothing=recipe.label_smoothing
         )
         rate = state.scheduler.get_last_lr()[0]
-        if not torch.isfinite(loss):
-            raise TrainingError(
-                f"The loss of {recipe.model} is {loss.item()} at epoch {len(state.history) + 1},"
-                f" step {step + 1} with learning rate {rate:g}: choose a smaller one."
-            )
+        check(loss.item(), recipe, f"epoch {len(state.history) + 1}, step {step + 1}", rate)
         state.optimizer.zero_grad()
         loss.backward()
         state.optimizer.step()
         state.scheduler.step()
     return rate
+
+
+def check(loss: float, recipe: Recipe, where: str, rate: float) -> None:
+    """Raise TrainingError unless the loss is a number."""
+    if not math.isfinite(loss):
+        raise TrainingError(
+            f"The loss of {recipe.model} is {loss} at {where} with learning rate {rate:g}:"
+            " choose a smaller one."
+        )
 
 
 def tensors(faces: Faces, split: str, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:

@@ -3,7 +3,10 @@
 For tests of everything that comes after the data. Nothing in it shows a person.
 """
 
+from contextlib import contextmanager
+
 import numpy as np
+import torch
 
 from fer_utils import data
 from fer_utils.models import Architecture
@@ -45,3 +48,12 @@ def write_csv(path, counts=COUNTS) -> None:
         pixels = " ".join(map(str, image.flat))
         lines.append(f"{data.CSV_CLASSES.index(data.CLASSES[label])},{pixels},{usage[split]}")
     path.write_text("\n".join(lines) + "\n", "utf-8")
+
+
+@contextmanager
+def one_thread():
+    """One CPU thread: the same sums on every machine, and no threads that wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -1,0 +1,444 @@
+"""A run is trained once, found again by what decides its numbers, and published as it is."""
+
+import csv
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import safetensors.torch
+import tiny
+import torch
+
+from fer_utils import data, evaluation, models, runs, seminar, training
+from fer_utils.models import Architecture
+from fer_utils.runs import RunError, train_or_load
+
+SHORT = replace(tiny.RECIPE, epochs=2)
+SPLITS = ("validation", "test")
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    """An empty place for runs, and nothing published."""
+    monkeypatch.setenv("FER_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(runs, "PUBLISHED", tmp_path / "published")
+    with tiny.one_thread():
+        yield tmp_path / "home"
+
+
+@pytest.fixture
+def faces():
+    return tiny.faces()
+
+
+@pytest.fixture
+def official(monkeypatch):
+    """The patterns, taken for FER2013's official split."""
+    made = tiny.faces()
+    counts = dict(zip(data.SPLITS, made.counts().tolist(), strict=True))
+    monkeypatch.setattr(data, "CLASS_COUNTS", counts)
+    assert made.official
+    return made
+
+
+@pytest.fixture
+def no_training(monkeypatch):
+    """Call it, and from then on a training fails the test."""
+
+    def forbidden(*arguments):
+        raise AssertionError("trained again")
+
+    return lambda: monkeypatch.setattr(runs, "train", forbidden)
+
+
+def copy_under_other_fingerprint(faces):
+    """The same pictures and split, decoded a little otherwise, as another copy on the web."""
+    return tiny.faces(images=faces.images ^ 1)
+
+
+# ---------------------------------------------------------------- train or load
+
+
+def test_a_run_is_trained_once_then_loaded(faces, home, no_training, capsys):
+    first = train_or_load(SHORT, faces)
+    assert first.origin == "trained now"
+    assert len(list(home.glob("runs/*/run.json"))) == 1
+    no_training()
+    second = train_or_load(SHORT, faces)
+    assert second.origin == "own run" and second.recipe == SHORT and second.seed == 42
+    assert second.history == first.history
+    assert "own run" in capsys.readouterr().out.splitlines()[-1]
+    for name, value in first.model().state_dict().items():
+        assert torch.equal(value, second.model().state_dict()[name])
+
+
+def test_one_plain_line_an_epoch(faces, capsys):
+    train_or_load(SHORT, faces)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("Training tiny (short, seed 42) on ")
+    assert [line[:11] for line in lines[1:3]] == ["epoch   1/2", "epoch   2/2"]
+    assert all("validation accuracy" in line and "left" in line for line in lines[1:3])
+    assert lines[3].startswith("tiny (short, seed 42): trained now, 2 epochs")
+
+
+def test_the_run_gives_what_the_training_had(faces):
+    run = train_or_load(SHORT, faces, seed=3)
+    count = int((faces.splits == "train").sum())
+    state = training.start(SHORT, 3, count)
+    assert len(list(training.train(state, SHORT, faces, 3))) == 2
+    model = run.model()
+    assert not model.training
+    for name, value in state.model.state_dict().items():
+        assert torch.equal(value, model.state_dict()[name]), name
+    assert run.filters.shape == (3, 4, 3, 3) and run.filters.dtype == np.float32
+    assert np.array_equal(run.filters, torch.stack(state.filters).numpy())
+    assert run.history[-1]["validation_accuracy"] == state.history[-1]["validation_accuracy"]
+
+
+def test_the_folder_of_a_finished_run_holds_no_checkpoint(faces):
+    run = train_or_load(SHORT, faces)
+    names = {path.name for path in run.folder.iterdir()}
+    assert names == {"run.json", "weights.safetensors", "filters.safetensors"}
+    assert run.record["fingerprint"] == faces.fingerprint
+    assert run.record["training_version"] == training.TRAINING_VERSION
+    assert {"date", "seconds", "device", "machine", "threads", "versions"} == set(run.provenance)
+
+
+def test_a_network_without_convolutions_has_no_filters(faces):
+    run = train_or_load(replace(SHORT, architecture=Architecture(hidden=(8,))), faces)
+    assert not (run.folder / "filters.safetensors").exists()
+    assert run.model()(torch.zeros(1, 1, 48, 48)).shape == (1, 7)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [dict(learning_rate=0.5), dict(epochs=3), dict(shift=0), dict(train_images=50),
+     dict(architecture=Architecture(((4, 5), (6, 3)), (12,)))],
+)  # fmt: skip
+def test_another_recipe_is_another_identity(faces, changed):
+    assert runs.identity(replace(SHORT, **changed), faces, 1) != runs.identity(SHORT, faces, 1)
+
+
+def test_seed_data_and_version_are_in_the_identity_and_labels_are_not(faces, monkeypatch):
+    known = runs.identity(SHORT, faces, 1)
+    assert runs.identity(replace(SHORT, model="other", profile="smoke"), faces, 1) == known
+    assert runs.identity(SHORT, faces, 2) != known
+    assert runs.identity(SHORT, tiny.faces(seed=9), 1) != known
+    monkeypatch.setattr(runs, "TRAINING_VERSION", training.TRAINING_VERSION + 1)
+    assert runs.identity(SHORT, faces, 1) != known
+
+
+def test_one_changed_pixel_or_split_is_other_data(faces):
+    pixel, split = faces.images.copy(), faces.splits.copy()
+    pixel[5, 7, 7] ^= 1
+    split[0] = "test"
+    prints = {tiny.faces(images=pixel).fingerprint, tiny.faces(splits=split).fingerprint}
+    assert len(prints | {faces.fingerprint}) == 3
+
+
+def test_a_run_of_the_same_identity_is_found_under_other_labels(faces, no_training):
+    train_or_load(SHORT, faces)
+    no_training()
+    renamed = replace(SHORT, model="renamed", profile="seminar")
+    run = train_or_load(renamed, faces)
+    assert run.origin == "own run" and run.recipe == renamed
+    with pytest.raises(AssertionError, match="trained again"):
+        train_or_load(renamed, faces, seed=5)
+
+
+def test_retrain_trains_again_and_forgets_the_old_metrics(faces, no_training):
+    first = train_or_load(SHORT, faces)
+    first.metrics("validation", faces)
+    again = train_or_load(SHORT, faces, retrain=True)
+    assert again.origin == "trained now" and again.folder == first.folder
+    assert not (again.folder / "metrics.json").exists()
+    no_training()
+    assert train_or_load(SHORT, faces).origin == "own run"
+    with pytest.raises(AssertionError, match="trained again"):
+        train_or_load(SHORT, faces, retrain=True)
+
+
+def test_more_training_images_than_there_are_means_all(faces):
+    """Else a one-cycle schedule would be cut off before its rate has fallen."""
+    run = train_or_load(replace(SHORT, train_images=9999), faces)
+    whole = train_or_load(SHORT, faces)
+    assert run.history[-1]["learning_rate"] == whole.history[-1]["learning_rate"]
+    assert run.history[-1]["validation_loss"] == whole.history[-1]["validation_loss"]
+
+
+def test_train_images_counts_what_is_trained_on(faces):
+    run = train_or_load(replace(SHORT, train_images=64, epochs=8), faces)
+    assert run.history[-1]["learning_rate"] < 0.1 * SHORT.learning_rate, "the cycle came to its end"
+
+
+# ---------------------------------------------------------------- metrics
+
+
+def check_consistent(metrics):
+    """The metrics of one split agree with one another."""
+    confusion = np.array(metrics["confusion"])
+    n, right = confusion.sum(), confusion.trace()
+    recall = confusion.diagonal() / confusion.sum(1)
+    f1 = 2 * confusion.diagonal() / (confusion.sum(0) + confusion.sum(1))
+    assert confusion.shape == (7, 7) and metrics["n"] == n
+    assert metrics["accuracy"] == pytest.approx(right / n)
+    assert metrics["recall"] == pytest.approx(recall)
+    assert metrics["balanced_accuracy"] == pytest.approx(recall.mean())
+    assert metrics["macro_f1"] == pytest.approx(f1.mean())
+    bits = np.unpackbits(np.frombuffer(bytes.fromhex(metrics["correct"]), np.uint8))
+    assert len(bits) == -(-n // 8) * 8 and bits.sum() == right and not bits[n:].any()
+    right_clean = metrics["accuracy_clean"] * metrics["n_clean"]
+    assert 0 < metrics["n_clean"] <= n and right_clean == pytest.approx(round(right_clean))
+    assert right - (n - metrics["n_clean"]) <= round(right_clean) <= right
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_metrics_are_those_of_the_model(faces, split):
+    run = train_or_load(SHORT, faces)
+    measured = run.metrics(split, faces)
+    check_consistent(measured)
+    images, labels = faces.split(split)
+    right = evaluation.predict(run.model(), images).argmax(1) == labels
+    assert measured["n"] == 42 and measured["accuracy"] == right.mean()
+    assert run.correct(split, faces).dtype == bool
+    assert np.array_equal(run.correct(split, faces), right)
+
+
+def test_metrics_are_measured_once(faces, monkeypatch):
+    run = train_or_load(SHORT, faces)
+    kept = run.metrics("validation", faces)
+    monkeypatch.setattr(runs, "measure", None)
+    assert train_or_load(SHORT, faces).metrics("validation", faces) == kept
+    assert set(json.loads((run.folder / "metrics.json").read_text("utf-8"))) == {"validation"}
+
+
+def test_test_is_measured_only_when_asked_for(faces):
+    run = train_or_load(SHORT, faces)
+    run.metrics("validation", faces)
+    assert "test" not in json.dumps(run.record) + (run.folder / "metrics.json").read_text("utf-8")
+
+
+def test_metrics_on_other_data_are_kept_apart(faces, home):
+    run, other = train_or_load(SHORT, faces), tiny.faces(seed=9)
+    here = run.metrics("validation", faces)
+    there = run.metrics("validation", other)
+    assert run.metrics("validation", faces) == here
+    expected = evaluation.predict(run.model(), other.split("validation")[0]).argmax(1)
+    assert there["accuracy"] == (expected == other.split("validation")[1]).mean()
+    assert len(list(home.glob("runs/elsewhere/*.json"))) == 1
+
+
+def test_the_clean_accuracy_leaves_out_what_training_has_seen(faces):
+    images = faces.images.copy()
+    validation = np.flatnonzero(faces.splits == "validation")
+    images[validation[:10]] = images[:10]  # ten leaks
+    leaky = tiny.faces(images=images)
+    run = train_or_load(SHORT, leaky)
+    measured = run.metrics("validation", leaky)
+    check_consistent(measured)
+    assert measured["n_clean"] == 32
+    assert measured["accuracy_clean"] == run.correct("validation", leaky)[10:].mean()
+
+
+# ---------------------------------------------------------------- publishing
+
+
+def publish(official, *, weights=("tiny",)):
+    train_or_load(SHORT, official)
+    train_or_load(SHORT, official, seed=7)
+    return runs.publish_runs(official, set(weights))
+
+
+def test_published_folders_and_their_files(official):
+    folders = publish(official)
+    assert [folder.name for folder in folders] == ["tiny-short", "tiny-short-s7"]
+    common = {"run.json", "metrics.json", "filters.safetensors"}
+    assert {path.name for path in folders[0].iterdir()} == common | {"weights.safetensors"}
+    assert {path.name for path in folders[1].iterdir()} == common, "another seed ships no weights"
+    record = json.loads((folders[0] / "run.json").read_text("utf-8"))
+    assert record["data"] == "fer2013" and record["fingerprint"] == official.fingerprint
+
+
+def test_published_weights_are_float16_and_the_metrics_are_theirs(official):
+    folder = publish(official)[0]
+    stored = safetensors.torch.load_file(folder / "weights.safetensors")
+    assert {value.dtype for value in stored.values() if value.ndim > 1} == {torch.float16}
+    assert stored["1.running_mean"].dtype == torch.float32
+    filters = safetensors.torch.load_file(folder / "filters.safetensors")["filters"]
+    assert filters.dtype == torch.float16
+
+    run = runs.published_run(SHORT, faces=official)
+    model = run.model()
+    assert next(model.parameters()).dtype == torch.float32, "computed in float32"
+    for split in SPLITS:
+        images, labels = official.split(split)
+        right = evaluation.predict(model, images).argmax(1) == labels
+        published = run.published_metrics()[split]
+        check_consistent(published)
+        assert published["accuracy"] == right.mean()
+        assert np.array_equal(run.correct(split, official), right)
+
+
+def test_results_csv_has_a_row_a_run(official):
+    folder = publish(official)[0]
+    with open(runs.PUBLISHED / "results.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == [
+        "model", "profile", "seed", "epochs", "validation_accuracy", "test_accuracy",
+        "test_accuracy_clean", "macro_f1", "minutes", "parameters", "multiply_adds"]  # fmt: skip
+    assert [(row["model"], row["seed"], row["epochs"]) for row in rows] == [
+        ("tiny", "42", "2"), ("tiny", "7", "2")]  # fmt: skip
+    metrics = json.loads((folder / "metrics.json").read_text("utf-8"))
+    assert float(rows[0]["test_accuracy"]) == round(metrics["test"]["accuracy"], 5)
+    assert int(rows[0]["multiply_adds"]) == models.multiply_adds(SHORT.architecture)
+
+
+def test_a_published_run_without_weights_shows_its_numbers_and_says_what_it_lacks(official):
+    publish(official, weights=())
+    run = runs.published_run(SHORT, faces=official)
+    check_consistent(run.metrics("test", official))
+    assert run.correct("test", official).shape == (42,)
+    with pytest.raises(RunError, match="tiny-short is published without weights.*RETRAIN = True"):
+        run.model()
+
+
+def test_a_reader_without_the_run_gets_the_published_one(official, home, monkeypatch, no_training):
+    publish(official)
+    monkeypatch.setenv("FER_HOME", str(home.parent / "reader"))
+    no_training()
+    run = train_or_load(SHORT, official)
+    assert run.origin == "published run" and "published run of 20" in run.describe()
+    copied = copy_under_other_fingerprint(official)
+    assert train_or_load(SHORT, copied).origin == "published run", "same split, other decoder"
+    with pytest.raises(AssertionError, match="trained again"):
+        train_or_load(SHORT, official, retrain=True)
+
+
+def test_an_own_run_comes_before_the_published_one(official):
+    publish(official)
+    assert train_or_load(SHORT, official).origin == "own run"
+
+
+def test_a_published_run_is_offered_on_the_official_split_only(official):
+    publish(official)
+    moved = official.splits.copy()
+    moved[0] = "test"
+    assert runs.published_run(SHORT, faces=tiny.faces(splits=moved)) is None
+    assert runs.published_run(SHORT, seed=8, faces=official) is None
+    assert runs.published_run(replace(SHORT, epochs=3), faces=official) is None
+    assert runs.published_run(SHORT).folder.name == "tiny-short", "its numbers show on any data"
+
+
+def test_other_copies_of_the_data_are_evaluated_afresh(official, home):
+    publish(official)
+    run, other = runs.published_run(SHORT), copy_under_other_fingerprint(official)
+    before = (run.folder / "metrics.json").read_bytes()
+    measured = run.metrics("test", other)
+    right = evaluation.predict(run.model(), other.split("test")[0]).argmax(1)
+    assert measured["accuracy"] == (right == other.split("test")[1]).mean()
+    assert (run.folder / "metrics.json").read_bytes() == before
+
+
+def test_smoke_runs_and_runs_on_other_data_are_not_published(official):
+    train_or_load(replace(SHORT, profile="smoke", epochs=1), official)
+    train_or_load(replace(SHORT, model="elsewhere"), tiny.faces(seed=9))
+    with pytest.raises(RunError, match="[Nn]o finished run"):
+        runs.publish_runs(official, set())
+    publish(official)
+    assert [path.name for path in sorted(runs.PUBLISHED.glob("*/"))] == [
+        "tiny-short", "tiny-short-s7"]  # fmt: skip
+
+
+def test_publishing_again_replaces_and_keeps_what_is_not_here(official, home, monkeypatch):
+    publish(official)
+    monkeypatch.setenv("FER_HOME", str(home.parent / "other machine"))
+    train_or_load(replace(SHORT, model="wide"), official)
+    folders = runs.publish_runs(official, {"tiny"})
+    assert [folder.name for folder in folders] == ["tiny-short", "tiny-short-s7"]
+    train_or_load(replace(SHORT, model="long", epochs=3), official)
+    assert len(runs.publish_runs(official, set())) == 3
+
+
+def test_two_runs_for_one_published_folder_are_refused(official):
+    train_or_load(SHORT, official)
+    train_or_load(replace(SHORT, learning_rate=0.5), official)
+    with pytest.raises(RunError, match="both be published as tiny-short"):
+        runs.publish_runs(official, set())
+    assert not runs.PUBLISHED.exists()
+
+
+def test_only_the_official_split_is_published(faces):
+    train_or_load(SHORT, faces)
+    with pytest.raises(RunError, match="official split"):
+        runs.publish_runs(faces, set())
+
+
+# ---------------------------------------------------------------- what the repository ships
+
+SHIPPED = sorted(path.parent for path in (data.ROOT / "data" / "published").glob("*/run.json"))
+ALLOWED = {"run.json", "metrics.json", "weights.safetensors", "filters.safetensors"}
+
+
+@pytest.mark.parametrize("folder", SHIPPED, ids=lambda folder: folder.name)
+def test_a_shipped_run_is_consistent_and_holds_no_label_and_no_picture(folder):
+    assert {path.name for path in folder.iterdir()} <= ALLOWED
+    run = runs.load_run(folder, "published run")
+    assert run.recipe.profile in ("short", "seminar")
+    assert [row["epoch"] for row in run.history] == list(range(1, run.recipe.epochs + 1))
+    assert set(run.record) == {"recipe", "seed", "training_version", "fingerprint", "data",
+                               "history", "provenance"}  # fmt: skip
+    assert set(run.published_metrics()) == set(SPLITS)
+    for split in SPLITS:
+        metrics = run.published_metrics()[split]
+        assert set(metrics) == {"n", "accuracy", "balanced_accuracy", "macro_f1", "recall",
+                                "confusion", "correct", "n_clean", "accuracy_clean"}  # fmt: skip
+        check_consistent(metrics)
+        rows = np.sum(metrics["confusion"], axis=1).tolist()
+        assert rows == list(seminar.CLASS_COUNTS[split]), "not FER2013's official split"
+    # The last epoch's accuracy, but for the rounding of weights to float16.
+    last = run.history[-1]["validation_accuracy"]
+    assert run.published_metrics()["validation"]["accuracy"] == pytest.approx(last, abs=0.002)
+    if run.recipe.architecture.convolutions:
+        filters, kernel = run.recipe.architecture.convolutions[0]
+        assert run.filters.shape == (run.recipe.epochs + 1, filters, kernel, kernel)
+    if (folder / "weights.safetensors").exists():
+        run.model()
+
+
+@pytest.mark.skipif(not SHIPPED, reason="nothing is published yet")
+def test_shipped_results_agree_with_their_folders():
+    with open(SHIPPED[0].parent / "results.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    shipped = [runs.load_run(folder, "published run") for folder in SHIPPED]
+    expected = [{name: str(value) for name, value in runs.results_row(run).items()}
+                for run in shipped]  # fmt: skip
+    assert rows == expected
+    identities = {json.dumps([run.recipe.identity(), run.seed]) for run in shipped}
+    assert len(identities) == len(shipped), "two shipped runs are the same training"
+
+
+def test_nothing_else_is_shipped_but_tables_and_text():
+    published = data.ROOT / "data" / "published"
+    files = [path for path in published.rglob("*") if path.is_file()]
+    others = [path for path in files if path.parent not in SHIPPED]
+    assert {path.suffix for path in others} <= {".csv", ".json", ".md"}
+    for path in others:
+        assert path.stat().st_size < 500_000, path
+
+
+@pytest.mark.parametrize(
+    "folder",
+    [folder for folder in SHIPPED if (folder / "weights.safetensors").exists()],
+    ids=lambda folder: folder.name,
+)
+def test_shipped_weights_give_their_published_numbers(folder, real_data):
+    """Within three images a split. Of large networks each eighth image is evaluated."""
+    run = runs.load_run(folder, "published run")
+    model, step = run.model(), 1 if models.multiply_adds(run.recipe.architecture) < 1e8 else 8
+    for split in SPLITS:
+        images, labels = real_data.split(split)
+        published = np.frombuffer(bytes.fromhex(run.published_metrics()[split]["correct"]), "u1")
+        published = np.unpackbits(published, count=len(labels)).astype(bool)[::step]
+        right = evaluation.predict(model, images[::step]).argmax(1) == labels[::step]
+        assert np.sum(right != published) <= 3, split

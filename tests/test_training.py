@@ -1,0 +1,320 @@
+"""The one loop: it learns, equals the loop by hand, resumes exactly, and its numbers stay."""
+
+import io
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from fer_utils import data, evaluation, training
+from fer_utils.models import Architecture
+from fer_utils.recipes import Recipe
+from fer_utils.training import TrainingError, augment
+
+CPU = torch.device("cpu")
+PLAIN = replace(
+    tiny.RECIPE, dropout_convolution=0.0, dropout_hidden=0.0, mirror=False, shift=0,
+    label_smoothing=0.0, schedule="constant", optimizer="adam", weight_decay=0.0,
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    with tiny.one_thread():
+        yield
+
+
+@pytest.fixture(scope="module")
+def faces():
+    return tiny.faces()
+
+
+def begin(recipe, faces, seed=1):
+    return training.start(recipe, seed, int((faces.splits == "train").sum()), CPU)
+
+
+def trained(recipe, faces, seed=1):
+    state = begin(recipe, faces, seed)
+    for _ in training.train(state, recipe, faces, seed):
+        pass
+    return state
+
+
+def without_seconds(history):
+    return [{name: row[name] for name in row if name != "seconds"} for row in history]
+
+
+def assert_same_weights(one, other):
+    for name, value in one.model.state_dict().items():
+        assert torch.equal(value, other.model.state_dict()[name]), name
+
+
+# ---------------------------------------------------------------- augmentation
+
+
+def columns_and_rows(count):
+    """Two batches whose pixels tell which column, and which row, they come from."""
+    column = torch.arange(48, dtype=torch.uint8).expand(count, 48, 48)
+    return column, column.transpose(1, 2)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_shift_moves_each_image_by_its_own_number_of_pixels(axis):
+    torch.manual_seed(0)
+    out = augment(columns_and_rows(2000)[axis], mirror=False, shift=3)
+    assert out.dtype == torch.uint8 and out.shape == (2000, 48, 48)
+    moved = out[:, 24, 24].int() - 24
+    values, counts = moved.unique(return_counts=True)
+    assert values.tolist() == [-3, -2, -1, 0, 1, 2, 3]
+    assert counts.min() > 2000 / 7 * 0.75, "each as often as the others"
+    # The whole image moves as one, and the edge pixel fills what is uncovered.
+    expected = (torch.arange(48) + moved[:, None]).clamp(0, 47)
+    along = out[:, 24, :] if axis == 0 else out[:, :, 24]
+    assert torch.equal(along.int(), expected.int())
+
+
+def test_rows_and_columns_shift_independently():
+    numbered = (torch.arange(16)[:, None] * 16 + torch.arange(16)).to(torch.uint8)
+    torch.manual_seed(0)
+    out = augment(numbered.expand(1000, 16, 16), mirror=False, shift=2)
+    assert len(out[:, 8, 8].unique()) == 25
+
+
+def test_mirror_flips_each_image_or_not():
+    column, row = columns_and_rows(1000)
+    torch.manual_seed(0)
+    out = augment(column, mirror=True, shift=0)
+    flipped = (out == column.flip(2)).all(2).all(1)
+    assert torch.equal(out[~flipped], column[~flipped])
+    assert flipped.float().mean() == pytest.approx(0.5, abs=0.07)
+    assert torch.equal(augment(row, mirror=True, shift=0), row), "never upside down"
+
+
+def test_one_draw_does_not_serve_the_whole_batch():
+    """torchvision's transforms flip a batched tensor all at once."""
+    same = torch.randint(0, 256, (48, 48), dtype=torch.uint8).expand(64, 48, 48)
+    assert len(augment(same, mirror=True, shift=3).flatten(1).unique(dim=0)) > 20
+
+
+def test_without_augmentation_images_stay_and_no_number_is_drawn():
+    images = torch.randint(0, 256, (9, 48, 48), dtype=torch.uint8)
+    before = torch.get_rng_state()
+    assert torch.equal(augment(images, mirror=False, shift=0), images)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+# ---------------------------------------------------------------- the loop
+
+
+def test_the_loop_overfits_32_images():
+    noise = np.random.default_rng(0).integers(0, 256, (32, 48, 48)).astype(np.uint8)
+    few = tiny.arrays({"train": 32, "validation": 7, "test": 7})
+    few["images"][:32] = noise  # nothing to understand, all to remember
+    recipe = replace(PLAIN, epochs=40, batch_size=16, learning_rate=1e-2)
+    rows = trained(recipe, tiny.faces({"train": 32, "validation": 7, "test": 7},
+                                      images=few["images"])).history  # fmt: skip
+    assert rows[0]["train_loss"] > 1 > 0.05 > rows[-1]["train_loss"]
+    assert rows[-1]["train_accuracy"] == 1.0
+    assert rows[-1]["validation_accuracy"] < 0.6
+
+
+def test_the_tiny_recipe_learns_what_it_was_not_shown(faces):
+    rows = trained(replace(PLAIN, epochs=8), faces).history
+    assert rows[-1]["validation_accuracy"] > 0.9
+
+
+def test_the_loop_by_hand_equals_the_shared_one(faces):
+    """What notebook 03 writes out, with torch's own layers and optimiser and nothing of ours."""
+    recipe = replace(PLAIN, architecture=Architecture(), learning_rate=1e-3, epochs=3)
+    shared = trained(recipe, faces, seed=7)
+
+    pixels, labels = (torch.from_numpy(array) for array in faces.split("train"))
+    torch.manual_seed(7)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(48 * 48, 7))
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    losses = []
+    for epoch in (1, 2, 3):
+        torch.manual_seed(7 * 100_003 + epoch)
+        order = torch.randperm(168)
+        for first in range(0, 160, 32):  # the last 8 do not fill a batch
+            batch = order[first : first + 32]
+            loss = F.cross_entropy(model(pixels[batch][:, None] / 255), labels[batch])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        losses.append(F.cross_entropy(model(pixels[:, None] / 255), labels).item())
+
+    assert [row["train_loss"] for row in shared.history] == pytest.approx(losses, rel=1e-5)
+    for mine, theirs in zip(model.parameters(), shared.model.parameters(), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-6)
+
+
+def test_a_row_an_epoch_with_plain_losses(faces):
+    state = trained(tiny.RECIPE, faces)
+    assert [row["epoch"] for row in state.history] == [1, 2, 3, 4]
+    last = state.history[-1]
+    assert list(last) == ["epoch", "learning_rate", "seconds", "train_loss", "train_accuracy",
+                          "validation_loss", "validation_accuracy"]  # fmt: skip
+    for split, prefix in (("train", "train"), ("validation", "validation")):
+        images, labels = faces.split(split)  # fewer than 3,589: all are watched
+        probabilities = evaluation.predict(state.model, images)
+        loss = -np.log(probabilities[np.arange(len(labels)), labels]).mean()
+        accuracy = (probabilities.argmax(1) == labels).mean()
+        assert last[f"{prefix}_loss"] == pytest.approx(loss, rel=1e-4)
+        assert last[f"{prefix}_accuracy"] == pytest.approx(accuracy)
+
+
+def test_filters_are_kept_from_before_the_first_epoch_on(faces):
+    state = trained(tiny.RECIPE, faces)
+    assert [tuple(kept.shape) for kept in state.filters] == [(4, 3, 3)] * 5
+    assert torch.equal(state.filters[0], begin(tiny.RECIPE, faces).model[0].weight[:, 0])
+    assert torch.equal(state.filters[-1], state.model[0].weight[:, 0])
+    assert not torch.equal(state.filters[0], state.filters[1])
+    assert begin(replace(PLAIN, architecture=Architecture()), faces).filters == []
+
+
+def test_one_cycle_rises_for_a_quarter_and_ends_near_zero(faces):
+    rates = [row["learning_rate"] for row in trained(replace(tiny.RECIPE, epochs=8), faces).history]
+    peak = tiny.RECIPE.learning_rate
+    assert max(rates) == pytest.approx(peak, rel=0.05) and rates.index(max(rates)) == 1
+    assert rates[0] < 0.8 * peak and rates[-1] < 0.01 * peak
+    constant = trained(replace(PLAIN, epochs=2), faces).history
+    assert {row["learning_rate"] for row in constant} == {peak}
+
+
+def test_seed_decides_weights_and_order(faces):
+    assert_same_weights(trained(tiny.RECIPE, faces), trained(tiny.RECIPE, faces))
+    one, other = begin(tiny.RECIPE, faces, 1), begin(tiny.RECIPE, faces, 2)
+    assert not torch.equal(one.model[0].weight, other.model[0].weight)
+
+
+def test_train_images_takes_so_many_with_the_classes_in_proportion():
+    labels = np.repeat(np.arange(7), [70, 10, 70, 120, 90, 80, 60])
+    chosen = training.choose(labels, 50)
+    assert len(chosen) == len(set(chosen)) == 50 and (np.diff(chosen) > 0).all()
+    assert np.bincount(labels[chosen]).tolist() == [7, 1, 7, 12, 9, 8, 6]
+    assert np.array_equal(training.choose(labels, 50), chosen)
+    for count in (None, 500, 9999):
+        assert np.array_equal(training.choose(labels, count), np.arange(500))
+
+
+def test_fewer_images_than_a_batch_make_one_step_an_epoch():
+    small = tiny.faces({"train": 14, "validation": 7, "test": 7})
+    assert len(trained(replace(tiny.RECIPE, epochs=2), small).history) == 2
+
+
+# ---------------------------------------------------------------- resuming
+
+
+@pytest.mark.parametrize("epochs_before", [1, 2, 3])
+def test_resuming_is_bit_identical_to_not_stopping(faces, epochs_before):
+    """With dropout, augmentation, batch norm, AdamW and one-cycle; through torch's own format."""
+    whole = trained(tiny.RECIPE, faces)
+    state = begin(tiny.RECIPE, faces)
+    for _ in zip(range(epochs_before), training.train(state, tiny.RECIPE, faces, 1)):
+        pass
+    torch.save(state.state_dict(), buffer := io.BytesIO())
+    torch.rand(77)  # a new process stands elsewhere in the random stream
+    resumed = begin(tiny.RECIPE, faces)
+    buffer.seek(0)
+    resumed.load_state_dict(torch.load(buffer, weights_only=True))
+    assert len(list(training.train(resumed, tiny.RECIPE, faces, 1))) == 4 - epochs_before
+    assert_same_weights(resumed, whole)
+    assert without_seconds(resumed.history) == without_seconds(whole.history)
+    assert all(map(torch.equal, resumed.filters, whole.filters))
+
+
+def test_a_finished_state_trains_no_further(faces):
+    state = trained(tiny.RECIPE, faces)
+    assert list(training.train(state, tiny.RECIPE, faces, 1)) == []
+
+
+# ---------------------------------------------------------------- the protocol
+
+
+class Sealed(data.Faces):
+    """Faces whose test split must not be looked at."""
+
+    def split(self, name):
+        assert name != "test", "training looked at the test split"
+        return super().split(name)
+
+
+def test_training_never_asks_for_the_test_split():
+    assert len(trained(tiny.RECIPE, tiny.faces(kind=Sealed)).history) == 4
+
+
+def test_what_test_holds_changes_nothing(faces):
+    test = faces.splits == "test"
+    other = tiny.faces(
+        images=np.where(test[:, None, None], np.uint8(0), faces.images),
+        labels=np.where(test, 3, faces.labels),
+    )
+    one, two = trained(tiny.RECIPE, faces), trained(tiny.RECIPE, other)
+    assert without_seconds(one.history) == without_seconds(two.history)
+
+
+# ---------------------------------------------------------------- no number
+
+
+def test_a_loss_that_is_no_number_stops_at_its_step(faces):
+    state = begin(replace(PLAIN, learning_rate=1e30), faces)
+    recipe = replace(PLAIN, learning_rate=1e30, model="steep")
+    said = r"steep .* epoch 1, step [2-5] .* rate 1e\+30: choose a smaller"
+    with pytest.raises(TrainingError, match=said):
+        list(training.train(state, recipe, faces, 1))
+    assert state.history == []
+
+
+def test_a_network_that_breaks_in_the_last_step_is_not_kept(faces):
+    recipe = replace(PLAIN, learning_rate=float("1e38"), epochs=1, batch_size=168, optimizer="sgd")
+    state = begin(recipe, faces)
+    with pytest.raises(TrainingError, match="the end of epoch 1 .*choose a smaller"):
+        list(training.train(state, recipe, faces, 1))
+    assert state.history == []
+
+
+# ---------------------------------------------------------------- the golden run
+
+# Five steps on fixed data, by TRAINING_VERSION: training loss, validation loss, mean |weight|.
+GOLDEN_RECIPES = {
+    "one layer, adam": Recipe(
+        "fully_connected", "short", Architecture(), "adam", 3e-4, 0.0, 1, batch_size=32),
+    "convolutions, adamw, one-cycle, augmented, smoothed": replace(
+        tiny.RECIPE, epochs=1, dropout_convolution=0.0, dropout_hidden=0.0),
+    "hidden layer, shuffled pixels, subset, weight decay": Recipe(
+        "hidden_layer", "short", Architecture((), (16,), shuffle_pixels=True), "adam", 1e-3, 1e-2,
+        5, batch_size=100, train_images=100),
+    "sgd, no batch norm": Recipe(
+        "plain", "short", Architecture(((4, 5),), (8,), batch_norm=False), "sgd", 0.05, 0.0, 1,
+        batch_size=32),
+}  # fmt: skip
+GOLDEN = {
+    1: {
+        "one layer, adam": [1.809331, 1.829483, 0.010438],
+        "convolutions, adamw, one-cycle, augmented, smoothed": [1.890795, 1.8923, 0.022122],
+        "hidden layer, shuffled pixels, subset, weight decay": [1.613456, 1.661615, 0.011423],
+        "sgd, no batch norm": [1.940097, 1.939661, 0.011509],
+    }
+}
+
+
+@pytest.mark.parametrize("name", GOLDEN_RECIPES)
+def test_the_golden_run_keeps_its_numbers(faces, name):
+    state = trained(GOLDEN_RECIPES[name], faces, seed=42)
+    last = state.history[-1]
+    weights = torch.cat([parameter.detach().flatten() for parameter in state.model.parameters()])
+    measured = [last["train_loss"], last["validation_loss"], weights.abs().mean().item()]
+    assert all(map(math.isfinite, measured))
+    expected = GOLDEN.get(training.TRAINING_VERSION, {}).get(name, [math.nan] * 3)
+    assert measured == pytest.approx(expected, rel=1e-3), (
+        f"{name}: the same recipe now gives other numbers. If that is not intended, undo the"
+        " change. If it is, raise training.TRAINING_VERSION, so that no old run is mixed with a"
+        " new one,"
+        f" and write into GOLDEN under the new version: {[round(x, 6) for x in measured]}"
+    )
