@@ -146,7 +146,9 @@ def cached(key: str, source: str, read_arrays) -> Faces:
     path = home() / "cache" / f"{key}.npz"
     if path.exists():
         try:
-            with np.load(path, allow_pickle=False) as file:  # a zip: it checks its CRCs
+            with np.load(path, allow_pickle=False) as file:
+                if damaged := file.zip.testzip():  # numpy itself lets some flipped bits through
+                    raise zipfile.BadZipFile(damaged)
                 stored = {name: file[name] for name in file.files}
             report, mark = json.loads(str(stored.pop("report"))), str(stored.pop("fingerprint"))
             return Faces(**stored, fingerprint=mark, source=source, report=report)

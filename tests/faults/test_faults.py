@@ -1,0 +1,353 @@
+"""What can go wrong with a training, made to go wrong: nothing wrong is kept, nothing is lost.
+
+Killed at any moment, stopped politely, out of space, damaged or forged checkpoints, two at once.
+"""
+
+import hashlib
+import io
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import tiny
+import torch
+
+import fer_utils
+from fer_utils import runs, training
+from fer_utils.__main__ import main
+from fer_utils.runs import RunError, train_or_load
+
+TESTS = Path(tiny.__file__).parent
+RECIPE = replace(tiny.RECIPE, epochs=6)
+TRAIN = "import tiny, test_faults; test_faults.train_or_load(test_faults.RECIPE, tiny.faces())"
+# The second checkpoint's bytes are written, but not yet renamed, when the power goes.
+KILLED_IN_SAVE = """
+import os
+saves = []
+def fsync(handle):
+    saves.append(handle)
+    if len(saves) == 2:
+        os._exit(9)
+os.fsync = fsync
+"""
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("FER_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(runs, "PUBLISHED", tmp_path / "published")
+    handler = signal.getsignal(signal.SIGTERM)
+    with tiny.one_thread():
+        yield tmp_path / "home"
+    signal.signal(signal.SIGTERM, handler)
+
+
+@pytest.fixture
+def faces():
+    return tiny.faces()
+
+
+def start(*arguments, **environment):
+    """A Python process with one thread in its own session, its output as one unbuffered pipe."""
+    search = os.pathsep.join([str(TESTS), str(TESTS / "faults"), str(fer_utils.ROOT)])
+    variables = dict(PYTHONPATH=search, OMP_NUM_THREADS="1", PYTHONUNBUFFERED="1",
+                     PYTHONIOENCODING="utf-8", CUDA_VISIBLE_DEVICES="")  # fmt: skip
+    return subprocess.Popen(
+        [sys.executable, *arguments], env={**os.environ, **variables, **environment},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8",
+        start_new_session=True,
+    )  # fmt: skip
+
+
+def read_until(process, word):
+    """The output's lines up to the first that holds ``word``."""
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if word in line:
+            return lines
+    raise AssertionError(f"{word!r} never came:\n{''.join(lines)}")
+
+
+def weights(folder):
+    return (next(folder.glob("runs/*/run.json")).parent / "weights.safetensors").read_bytes()
+
+
+def interrupt_after(epochs, monkeypatch):
+    """Let a training stop as by Ctrl+C, after the epoch's checkpoint is written."""
+    whole = training.train
+
+    def stopped(*arguments):
+        for row, _ in zip(whole(*arguments), range(epochs)):
+            yield row
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runs, "train", stopped)
+
+
+def stopped_run(home, faces, monkeypatch, epochs=3):
+    """The folder of a training that was stopped after so many epochs."""
+    with monkeypatch.context() as patch:
+        interrupt_after(epochs, patch)
+        with pytest.raises(KeyboardInterrupt):
+            train_or_load(RECIPE, faces)
+    (checkpoint,) = home.glob("runs/*/checkpoint.pt")
+    return checkpoint.parent
+
+
+def uninterrupted(faces, tmp_path, monkeypatch):
+    """The weights of the same training, done elsewhere in one go."""
+    with monkeypatch.context() as patch:
+        patch.setenv("FER_HOME", str(tmp_path / "reference"))
+        train_or_load(RECIPE, faces)
+    return weights(tmp_path / "reference")
+
+
+# ---------------------------------------------------------------- killed and stopped
+
+
+def test_killed_in_a_save_and_again_in_an_epoch_ends_with_the_same_weights(
+    home, faces, tmp_path, monkeypatch
+):
+    process = start("-c", KILLED_IN_SAVE + TRAIN)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 9, output
+    (folder,) = home.glob("runs/tiny-*-?????????" + "?" * 3)
+    assert len(list(folder.glob(".checkpoint.pt-*.part"))) == 1, "killed elsewhere than meant"
+    assert not (folder / "checkpoint.pt").exists() and (folder / "previous.pt").exists()
+
+    process = start("-c", TRAIN)
+    assert "going on after epoch 1" in "".join(read_until(process, "epoch   2/6"))
+    process.kill()
+    process.wait(timeout=60)
+    process.stdout.close()
+    assert not (folder / "run.json").exists()
+
+    run = train_or_load(RECIPE, faces)
+    assert run.origin == "trained now" and len(run.history) == 6
+    assert weights(home) == uninterrupted(faces, tmp_path, monkeypatch)
+    assert not list(folder.glob(".*.part")), "what a kill left behind is swept"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a process without asking it")
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+def test_a_polite_stop_says_how_to_go_on(home, tmp_path, sent, capsys):
+    tiny.write_csv(tmp_path / "faces.csv", {"train": 140, "validation": 14, "test": 14})
+    command = ["train", "hidden_layer", "--data", str(tmp_path / "faces.csv"), "--threads", "1"]
+    process = start("-m", "fer_utils", *command)
+    read_until(process, "epoch   1/10")
+    process.send_signal(sent)
+    rest = process.stdout.read()
+    process.stdout.close()
+    assert process.wait(timeout=60) == 130
+    assert "run again to go on" in rest and "Traceback" not in rest
+    assert list(home.glob("runs/*/checkpoint.pt")) and not list(home.glob("runs/*/run.json"))
+
+    assert main(command) == 0
+    assert "going on after epoch" in capsys.readouterr().out
+
+
+def test_an_interrupt_in_a_notebook_names_the_epoch_and_passes_on(home, faces, monkeypatch, capsys):
+    stopped_run(home, faces, monkeypatch, epochs=2)
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "Stopped after epoch 2 of 6; run again to go on."
+    )
+    run = train_or_load(RECIPE, faces)
+    assert "going on after epoch 2" in capsys.readouterr().out
+    assert [row["epoch"] for row in run.history] == [1, 2, 3, 4, 5, 6]
+
+
+def test_stopped_between_the_last_epoch_and_the_end(home, faces, tmp_path, monkeypatch):
+    stopped_run(home, faces, monkeypatch, epochs=6)
+    assert len(train_or_load(RECIPE, faces).history) == 6
+    assert weights(home) == uninterrupted(faces, tmp_path, monkeypatch)
+
+
+# ---------------------------------------------------------------- damaged checkpoints
+
+
+def flip_a_bit(content):
+    return content[: len(content) // 2] + bytes([content[len(content) // 2] ^ 1]) + content[len(content) // 2 + 1 :]  # noqa: E501
+
+
+DAMAGE = {
+    "empty": lambda content: b"",
+    "first byte": lambda content: content[:1],
+    "half": lambda content: content[: len(content) // 2],
+    "last byte missing": lambda content: content[:-1],
+    "one bit flipped": flip_a_bit,
+    "a web page": lambda content: b"<html><body>502 Bad Gateway</body></html>" * 50,
+    "random bytes": lambda content: os.urandom(5000),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE.keys())
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(
+    home, faces, tmp_path, monkeypatch, damage, capsys
+):
+    folder = stopped_run(home, faces, monkeypatch)
+    checkpoint = folder / "checkpoint.pt"
+    checkpoint.write_bytes(bad := damage(checkpoint.read_bytes()))
+    capsys.readouterr()
+    train_or_load(RECIPE, faces)
+    said = capsys.readouterr().out
+    assert f"checkpoint.pt of {folder.name} is damaged" in said
+    assert "going on after epoch 2" in said
+    assert (folder / "checkpoint.damaged").read_bytes() == bad, "kept to be looked at"
+    assert weights(home) == uninterrupted(faces, tmp_path, monkeypatch)
+
+
+def test_two_damaged_checkpoints_mean_training_from_the_start(
+    home, faces, tmp_path, monkeypatch, capsys
+):
+    folder = stopped_run(home, faces, monkeypatch)
+    for path in folder.glob("*.pt"):
+        path.write_bytes(b"damaged")
+    capsys.readouterr()
+    run = train_or_load(RECIPE, faces)
+    said = capsys.readouterr().out
+    assert said.count("is damaged") == 2 and "going on" not in said
+    assert len(run.history) == 6
+    assert weights(home) == uninterrupted(faces, tmp_path, monkeypatch)
+
+
+class Forged:
+    """A pickle that writes a file when it is loaded."""
+
+    def __init__(self, target):
+        self.target = str(target)
+
+    def __reduce__(self):
+        return (open, (self.target, "w"))
+
+
+@pytest.mark.parametrize("form", ["torch", "plain pickle"])
+def test_a_forged_checkpoint_is_refused_and_its_payload_not_run(
+    home, faces, tmp_path, monkeypatch, form, capsys
+):
+    folder = stopped_run(home, faces, monkeypatch)
+    trap, forged = tmp_path / "payload ran", Forged(tmp_path / "payload ran")
+    if form == "torch":
+        torch.save({"model": forged}, buffer := io.BytesIO())
+        content = buffer.getvalue()
+    else:
+        content = pickle.dumps(forged)
+    with_right_sum = hashlib.sha256(content).digest() + content
+    (folder / "checkpoint.pt").write_bytes(with_right_sum)
+    run = train_or_load(RECIPE, faces)
+    assert not trap.exists()
+    assert "is damaged; put aside" in capsys.readouterr().out and len(run.history) == 6
+    pickle.loads(pickle.dumps(forged)).close()
+    assert trap.exists(), "the trap itself works"
+
+
+def test_a_damaged_record_of_a_finished_run_is_named(faces):
+    run = train_or_load(replace(RECIPE, epochs=1), faces)
+    record = run.folder / "run.json"
+    record.write_bytes(record.read_bytes()[:100])
+    with pytest.raises(RunError, match="run.json is damaged: delete its folder and run again"):
+        train_or_load(replace(RECIPE, epochs=1), faces)
+
+
+# ---------------------------------------------------------------- no room
+
+
+def full_disk(*_):
+    raise OSError(28, "No space left on device")
+
+
+def test_a_full_disk_is_one_clear_error_and_costs_one_epoch(
+    home, faces, tmp_path, monkeypatch, capsys
+):
+    folder = stopped_run(home, faces, monkeypatch)
+    kept = (folder / "checkpoint.pt").read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full_disk)
+        with pytest.raises(RunError, match="No space left on device.*make room, then run again"):
+            train_or_load(RECIPE, faces)
+    assert kept in [path.read_bytes() for path in folder.glob("*.pt")]
+    assert not list(folder.glob(".*.part"))
+    capsys.readouterr()
+    train_or_load(RECIPE, faces)
+    assert "going on after epoch 3" in capsys.readouterr().out
+    assert weights(home) == uninterrupted(faces, tmp_path, monkeypatch)
+
+
+def test_a_full_disk_at_the_very_end_leaves_no_half_finished_run(home, faces, monkeypatch):
+    stopped_run(home, faces, monkeypatch, epochs=6)
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, "write_json", full_disk)  # weights are there, the record is not
+        with pytest.raises(RunError, match="No space left"):
+            train_or_load(RECIPE, faces)
+    assert not list(home.glob("runs/*/run.json"))
+    assert len(train_or_load(RECIPE, faces).history) == 6
+
+
+def test_a_full_disk_on_the_command_line(home, tmp_path, monkeypatch, capsys):
+    tiny.write_csv(tmp_path / "faces.csv", {"train": 14, "validation": 7, "test": 7})
+    monkeypatch.setattr(runs, "save_checkpoint", full_disk)
+    assert main(["train", "fully_connected", "--data", str(tmp_path / "faces.csv")]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("Error: ") and "No space left" in line
+
+
+def test_an_exploding_loss_does_not_overwrite_the_last_good_epoch(home, faces, monkeypatch):
+    folder = stopped_run(home, faces, monkeypatch)
+    kept = (folder / "checkpoint.pt").read_bytes()
+    with monkeypatch.context() as patch:
+        no_number = torch.tensor(float("nan"), requires_grad=True)
+        patch.setattr(training.F, "cross_entropy", lambda *_, **__: no_number)
+        with pytest.raises(training.TrainingError, match="nan at epoch 4, step 1"):
+            train_or_load(RECIPE, faces)
+    assert (folder / "checkpoint.pt").read_bytes() == kept
+
+
+# ---------------------------------------------------------------- two at once, odd places
+
+
+def test_two_processes_that_want_the_same_run_train_it_once(home, faces):
+    """The first waits with its first epoch until the second stands at the lock."""
+    slow = """
+import pathlib, sys, time
+from fer_utils import runs
+train = runs.train
+def waiting(*arguments):
+    while not pathlib.Path(sys.argv[1]).exists():
+        time.sleep(0.05)
+    yield from train(*arguments)
+runs.train = waiting
+"""
+    go = home.parent / "go"
+    first = start("-c", slow + TRAIN, str(go))
+    opening = read_until(first, "Training tiny")
+    second = start("-c", TRAIN)
+    waited = read_until(second, "waiting")
+    go.touch()
+    outputs = []
+    for process, before in ((first, opening), (second, waited)):
+        outputs.append("".join(before) + process.stdout.read())
+        process.stdout.close()
+        assert process.wait(timeout=120) == 0, outputs[-1]
+    assert "trained now" in outputs[0] and outputs[0].count("epoch  ") == 6
+    assert "own run" in outputs[1] and outputs[1].count("epoch  ") == 0
+    assert train_or_load(RECIPE, faces).origin == "own run"
+
+
+def test_a_lock_left_by_a_killed_process_does_not_block(home, faces):
+    key = runs.identity(RECIPE, faces, 42)[:12]
+    lock = home / "runs" / f"tiny-short-s42-{key}.lock"
+    lock.parent.mkdir(parents=True)
+    lock.touch()
+    assert train_or_load(RECIPE, faces).origin == "trained now"
+
+
+def test_a_home_with_spaces_and_other_letters(faces, tmp_path, monkeypatch):
+    monkeypatch.setenv("FER_HOME", str(tmp_path / "wd é ż 顔"))
+    run = train_or_load(replace(RECIPE, epochs=1), faces)
+    assert (tmp_path / "wd é ż 顔" / "runs" / run.folder.name / "run.json").exists()
+    assert train_or_load(replace(RECIPE, epochs=1), faces).metrics("test", faces)["n"] == 42
