@@ -17,6 +17,9 @@ SHIPPED = {"fully_connected", "shallow", "deep", "deeper"}  # models published w
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit code. A user's error is one sentence on stderr."""
+    for stream in (sys.stdout, sys.stderr):  # an older Windows console has no "≥" or "→"
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8", errors="replace")
     options = parser().parse_args(arguments)
     signal.signal(
         signal.SIGTERM, signal.default_int_handler

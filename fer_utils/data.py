@@ -18,7 +18,7 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -27,7 +27,8 @@ from fer_utils import CLASSES, ROOT, SPLITS, home, synthetic, write_atomic
 from fer_utils.progress import track
 from fer_utils.seminar import CLASS_COUNTS, SEMINAR_CLASS_COUNTS
 
-__all__ = ["CLASSES", "ROOT", "SPLITS", "DataError", "Faces", "fetch", "home", "load"]
+__all__ = ["CLASSES", "ROOT", "SPLITS", "DataError", "Faces", "fetch", "home", "image_hashes",
+           "load"]
 
 ARRAYS = ("images", "labels", "names", "splits")
 READER_VERSION = 1  # raise it when the same files would be read differently: old caches are left
@@ -290,7 +291,7 @@ def folder_members(path: Path):
 
 def is_stray(name: str) -> bool:
     """True for files that operating systems leave behind (.DS_Store, Thumbs.db, __MACOSX/…)."""
-    parts = PurePosixPath(name.lower()).parts
+    parts = name.lower().removeprefix("./").split("/")
     hidden = any(part.startswith((".", "__macosx")) for part in parts)
     return hidden or parts[-1] in ("thumbs.db", "desktop.ini")
 
@@ -303,7 +304,7 @@ def first_line(content: bytes) -> list[str]:
 
 def split_and_class(name: str, path: Path) -> tuple[str, str, str] | None:
     """The folder of the data set, the split and the class of a file; None if it is in none."""
-    *above, split, label, _ = ("", "", *PurePosixPath(name).parts)
+    *above, split, label, _ = ("", "", *name.split("/"))
     if split.lower() not in SPLIT_FOLDERS:
         return None
     if label.lower() not in CLASSES:
@@ -341,7 +342,7 @@ def read_images(files: dict, places: dict, path: Path) -> tuple[dict, str, int]:
 
     files: name to content. places: name to folder of the data set, split folder and class.
     """
-    order = sorted(places, key=lambda name: (PurePosixPath(name).name, name))  # in every archive
+    order = sorted(places, key=lambda name: (name.split("/")[-1], name))  # in every archive
     folders = np.array([places[name][1] for name in order])
     labels = np.array([CLASSES.index(places[name][2]) for name in order])
     check_classes(zip(folders, labels), {"train", *folders}, path)
@@ -349,7 +350,7 @@ def read_images(files: dict, places: dict, path: Path) -> tuple[dict, str, int]:
     with ThreadPoolExecutor() as pool:
         decoded = pool.map(lambda name: decode(f"{path}: {name}", files[name]), order)
         images, converted = zip(*track(decoded, "Reading images", len(order)))
-    names = np.array(["/".join(PurePosixPath(name).parts[-3:]) for name in order])
+    names = np.array(["/".join(name.split("/")[-3:]) for name in order])
     return dict(zip(ARRAYS, (np.stack(images), labels, names, splits))), layout, sum(converted)
 
 
@@ -379,7 +380,7 @@ def decode(where: str, content: bytes) -> tuple[np.ndarray, bool]:
 
 def split_names(order, folders, labels, path: Path) -> tuple[np.ndarray, str]:
     """The split of each file, and how it was found: by official file names, folders, or halving."""
-    prefixes = [PurePosixPath(name).name.split("_")[0] for name in order]
+    prefixes = [name.split("/")[-1].split("_")[0] for name in order]
     unofficial = [name for name, p in zip(order, prefixes) if p not in OFFICIAL_PREFIXES]
     if not unofficial:
         splits = np.array([OFFICIAL_PREFIXES[prefix] for prefix in prefixes])

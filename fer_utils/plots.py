@@ -8,15 +8,14 @@ where they run through zero.
 
 import os
 from collections.abc import Mapping, Sequence
-from io import BytesIO
+from itertools import cycle
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from IPython.core.pylabtools import print_figure
 from IPython.display import Image, display
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from fer_utils import CLASSES, SPLITS
 
@@ -35,22 +34,20 @@ def style() -> None:
         "axes.spines.right": False, "image.cmap": "cividis", "legend.frameon": False})
 
 
-def show(fig: Figure, alt: str, faces=None) -> None:
+def show(fig: plt.Figure, alt: str, faces=None) -> None:
     """Display a figure once, as PNG with `alt` (one sentence: what it shows), and close it.
 
     With `faces` (a `data.Faces`) that are synthetic, the figure says so under itself.
     Outside a notebook nothing is drawn on the screen. Introduced in notebook 01.
     """
-    if faces is not None and faces.synthetic:
+    if getattr(faces, "synthetic", False):
         _note(fig, "synthetic faces")
-    png = BytesIO()
-    fig.savefig(png, format="png")
+    display(Image(print_figure(fig, bbox_inches=None), alt=alt))
     plt.close(fig)
-    display(Image(png.getvalue(), alt=alt))
 
 
 def face_grid(images: np.ndarray, titles: Sequence[str] | None = None, columns: int = 7,
-              faces=None) -> Figure:
+              faces=None) -> plt.Figure:
     """Draw single faces, uint8 [n, 48, 48], in a grid, each under its title.
 
     The one function that draws single faces. While `python -m fer_utils publish` runs
@@ -62,8 +59,7 @@ def face_grid(images: np.ndarray, titles: Sequence[str] | None = None, columns: 
     images = np.asarray(images)
     if images.ndim != 3 or images.shape[1:] != (48, 48):
         raise ValueError(f"face_grid draws images of shape [n, 48, 48], not {images.shape}.")
-    drawn = faces is not None and faces.synthetic
-    reduce = os.environ.get("FER_PUBLISHING") == "1" and not drawn
+    reduce = os.environ.get("FER_PUBLISHING") == "1" and not getattr(faces, "synthetic", False)
     if reduce:
         images = images.reshape(-1, 6, 8, 6, 8).mean(axis=(2, 4))
     fig = _grid(images, titles, columns, 0.95, cmap="gray", vmin=0, vmax=255)
@@ -72,34 +68,31 @@ def face_grid(images: np.ndarray, titles: Sequence[str] | None = None, columns: 
     return fig
 
 
-def class_averages(faces) -> Figure:
+def class_averages(faces) -> plt.Figure:
     """Draw the mean of all images of each class, its name and number of images above it.
 
     `faces` is a `data.Faces`; all splits count. Each picture runs from its own darkest value to
     its own brightest: look at shapes, not at brightness.
     Introduced in notebook 01.
     """
-    means = np.stack([faces.images[faces.labels == k].mean(axis=0) for k in range(7)])
-    titles = [f"{name}\n{count:,}" for name, count in
-              zip(CLASSES, np.bincount(faces.labels, minlength=7), strict=True)]
-    return _grid(means, titles, 7, 0.95, cmap="gray")
+    groups = [faces.images[faces.labels == k] for k in range(7)]
+    titles = [f"{name}\n{len(group):,}" for name, group in zip(CLASSES, groups, strict=True)]
+    return _grid([group.mean(axis=0) for group in groups], titles, 7, 0.95, cmap="gray")
 
 
-def class_counts(faces) -> Figure:
+def class_counts(faces) -> plt.Figure:
     """Draw the number of images by class as bars, each made of its three splits.
 
     `faces` is a `data.Faces`. Introduced in notebook 02 (the seminar's Figure 2, which counts
     the whole data set).
     """
-    counts = faces.counts()
     fig, ax = plt.subplots(figsize=(6.5, 3), layout="constrained")
     left = np.zeros(7)
-    for split, row, alpha in zip(SPLITS, counts, (1, 0.6, 0.3), strict=True):
-        ax.barh(CLASSES, row, left=left, color=list(COLOURS.values()), alpha=alpha)
+    for split, row, alpha in zip(SPLITS, faces.counts(), (1, 0.6, 0.3), strict=True):
+        last = ax.barh(CLASSES, row, left=left, color=COLOURS.values(), alpha=alpha)
         ax.bar(0, 0, color="black", alpha=alpha, label=split)  # a grey key in the legend
         left += row
-    for k, total in enumerate(left):
-        ax.text(total, k, f" {total:,.0f}", va="center")
+    ax.bar_label(last, [f"{total:,.0f}" for total in left], padding=3)
     ax.set(xlabel="images", xlim=(0, left.max() * 1.12))
     ax.xaxis.set_major_formatter("{x:,.0f}")
     ax.invert_yaxis()
@@ -107,7 +100,7 @@ def class_counts(faces) -> Figure:
     return fig
 
 
-def curves(runs: Mapping[str, Sequence[dict]], metric: str = "loss") -> Figure:
+def curves(runs: Mapping[str, Sequence[dict]], metric: str = "loss") -> plt.Figure:
     """Draw validation (solid) and training (dashed) curves, one panel a run, on one scale.
 
     `runs` maps a panel's title to history rows (`run.history`); `metric` is "loss" (nats) or
@@ -115,44 +108,39 @@ def curves(runs: Mapping[str, Sequence[dict]], metric: str = "loss") -> Figure:
     and 8).
     """
     columns = {1: 1, 2: 2, 4: 2}.get(len(runs), 3)
-    rows = -(-len(runs) // columns)
-    fig, axes = plt.subplots(rows, columns, sharey=True, squeeze=False, layout="constrained",
-                             figsize=(max(5, 2.8 * columns), 2.6 * rows))
-    for k, (title, history) in enumerate(runs.items()):
-        table, ax = pd.DataFrame(history).set_index("epoch"), axes.flat[k]
-        training, validation = table[f"train_{metric}"], table[f"validation_{metric}"]
-        if metric == "accuracy":
-            training, validation = 100 * training, 100 * validation
-        higher = training.iloc[-1] > validation.iloc[-1]
-        _line(ax, validation, "validation", PALETTE[k % 10], "-", "top" if higher else "bottom")
-        _line(ax, training, "training", PALETTE[k % 10], "--", "bottom" if higher else "top")
-        ax.set(title=title, xlabel="epoch", xlim=(0, table.index[-1]))
+    fig, axes = _panels(len(runs), columns, max(5 / columns, 2.8), 2.6, sharey=True)
+    for ax, (title, history), colour in zip(axes, runs.items(), cycle(PALETTE), strict=False):
+        table = pd.DataFrame(history).set_index("epoch") * (100 if metric == "accuracy" else 1)
+        lines = table[[f"validation_{metric}", f"train_{metric}"]]
+        lines.plot(ax=ax, title=title, xlim=(0, lines.index[-1]), style=["-", "--"], color=colour,
+                   marker=".", markersize=4, clip_on=False, legend=False)
         ax.xaxis.get_major_locator().set_params(integer=True)
-    for ax in axes[:, 0]:
+        for name, end in zip(("validation", "training"), lines.iloc[-1], strict=True):
+            # The name stands at the curve's end, right of the axes, where no curve can cross it.
+            ax.annotate(f" {name}", (lines.index[-1], end), (3, 0), color=colour,
+                        va="bottom" if end == lines.iloc[-1].max() else "top",
+                        textcoords="offset points", annotation_clip=False)
+    for ax in axes[::columns]:
         ax.set_ylabel("accuracy, percent" if metric == "accuracy" else "loss, nats")
-    for ax in axes.flat[len(runs):]:
-        ax.axis("off")
     return fig
 
 
-def confusion(matrix: np.ndarray, title: str = "", classes: Sequence[str] = CLASSES) -> Figure:
+def confusion(matrix: np.ndarray, title: str = "", classes: Sequence[str] = CLASSES) -> plt.Figure:
     """Draw a confusion matrix, counts [7, 7] with rows = true, coloured by share of the row.
 
     Each cell shows the share of its true class in percent and, below it, the number of images.
     Introduced in notebook 02 (the seminar's Figures 9 and 10).
     """
-    matrix = np.asarray(matrix)
-    share = 100 * matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    text = [[f"{s:.0f} %\n{n:,}" for s, n in zip(*rows, strict=True)]
-            for rows in zip(share, matrix, strict=True)]
-    fig = heatmap(pd.DataFrame(share, classes, classes), "percent of the true class",
-                  text, limits=(0, 100), size=(6.4, 4.8))
+    counts = pd.DataFrame(matrix, classes, classes)
+    share = 100 * counts.div(counts.sum(axis=1).clip(lower=1), axis=0)
+    text = np.vectorize("{:.0f} %\n{:,}".format)(share, counts)
+    fig = heatmap(share, "percent of the true class", text, limits=(0, 100), size=(6.4, 4.8))
     fig.axes[0].set(title=title, xlabel="predicted", ylabel="true")
     return fig
 
 
 def heatmap(table: pd.DataFrame, label: str, text=None, limits: tuple = (None, None),
-            size: tuple[float, float] = (5, 2.6)) -> Figure:
+            size: tuple[float, float] = (5, 2.6)) -> plt.Figure:
     """Draw a table of numbers as coloured cells, each with its value (one decimal) in it.
 
     `label` names the values and their unit beside the colour bar; `text`, an array of strings
@@ -160,19 +148,18 @@ def heatmap(table: pd.DataFrame, label: str, text=None, limits: tuple = (None, N
     colours; `size` is in inches. Introduced in notebook 06.
     """
     fig, ax = plt.subplots(figsize=size, layout="constrained")
-    sns.heatmap(table, vmin=limits[0], vmax=limits[1], cmap="cividis", ax=ax, linewidths=1,
-                annot=True if text is None else np.asarray(text),
-                fmt=".1f" if text is None else "", annot_kws={"size": 8},
-                cbar_kws={"label": label})
-    mesh, values = ax.collections[0], table.to_numpy().ravel()
-    for cell, value in zip(ax.texts, values[~np.isnan(values)], strict=True):
+    text = table.map("{:.1f}".format) if text is None else text
+    sns.heatmap(table, annot=text, fmt="", annot_kws={"size": 8}, cbar_kws={"label": label}, ax=ax,
+                cmap="cividis", vmin=limits[0], vmax=limits[1], linewidths=1)
+    mesh = ax.collections[0]
+    for cell, value in zip(ax.texts, mesh.get_array().compressed(), strict=True):
         cell.set_color("black" if mesh.norm(value) > 0.45 else "white")
     ax.tick_params(length=0, rotation=0)
     return fig
 
 
 def bars(values: Mapping[str, float], label: str, intervals: Mapping | None = None,
-         guess: float | None = None) -> Figure:
+         guess: float | None = None) -> plt.Figure:
     """Draw named numbers as horizontal bars, each with its value written beside it.
 
     `label` names the numbers and their unit; `intervals` maps a name to (low, high) in the
@@ -185,31 +172,30 @@ def bars(values: Mapping[str, float], label: str, intervals: Mapping | None = No
         ax.plot([low, high], [name, name], color="black")
         ax.annotate(_number(value), (max(value, high), name), (5, 0), va="center",
                     textcoords="offset points", bbox={"color": "white", "pad": 1})
-    ax.set_xlabel(label)
-    ax.invert_yaxis()
     ax.margins(x=0.12)
-    ax.set_xlim(left=min(0, *values.values()))
-    ax.xaxis.set_major_formatter(lambda value, position: _number(value))
+    ax.set(xlabel=label, xlim=(min(0, *values.values()), None))
+    ax.xaxis.set_major_formatter(_number)
+    ax.invert_yaxis()
     guess_line(ax, guess)
     return fig
 
 
-def recall_bars(recalls: Mapping[str, Sequence[float]]) -> Figure:
+def recall_bars(recalls: Mapping[str, Sequence[float]]) -> plt.Figure:
     """Draw recall by class as bars, one colour a name; `recalls` maps it to 7 values, 0 to 1.
 
     Introduced in notebook 02 (the seminar's Table 3).
     """
     percent = 100 * pd.DataFrame({name: np.asarray(r) for name, r in recalls.items()}, CLASSES)
     fig, ax = plt.subplots(figsize=(7.5, 3), layout="constrained")
-    percent.plot.bar(ax=ax, rot=0, width=0.84, legend=False, color=PALETTE)
+    percent.plot.bar(ax=ax, rot=0, width=0.84, legend=False, color=PALETTE,
+                     ylabel="recall, percent", ylim=(0, 105))
     for container in ax.containers:
         ax.bar_label(container, fmt="%.0f", fontsize=7)
-    ax.set(ylabel="recall, percent", ylim=(0, 105))
     fig.legend(loc="outside upper center", ncols=4)
     return fig
 
 
-def guess_line(ax: Axes, guess: float | None) -> None:
+def guess_line(ax: plt.Axes, guess: float | None) -> None:
     """Mark the reader's MY_GUESS, a value on the x axis, beside a measurement, if there is one.
 
     Introduced in notebook 01.
@@ -220,14 +206,14 @@ def guess_line(ax: Axes, guess: float | None) -> None:
                     xycoords=("data", "axes fraction"), textcoords="offset points")
 
 
-def templates(weights: np.ndarray, titles: Sequence[str] = CLASSES) -> Figure:
+def templates(weights: np.ndarray, titles: Sequence[str] = CLASSES) -> plt.Figure:
     """Draw signed pictures, float [n, h, w], on one scale: what adds to a class, what speaks
     against it (the rows of one linear layer). Introduced in notebook 03.
     """
     return _signed(weights, titles, columns=7, size=0.95)
 
 
-def filters(weights: np.ndarray, columns: int = 16) -> Figure:
+def filters(weights: np.ndarray, columns: int = 16) -> plt.Figure:
     """Draw the kernels of a first layer, float [filters, k, k], on one scale.
 
     Introduced in notebook 05.
@@ -235,7 +221,7 @@ def filters(weights: np.ndarray, columns: int = 16) -> Figure:
     return _signed(weights, None, columns, size=0.45)
 
 
-def maps(values: np.ndarray, titles: Sequence[str] | None = None, columns: int = 8) -> Figure:
+def maps(values: np.ndarray, titles: Sequence[str] | None = None, columns: int = 8) -> plt.Figure:
     """Draw what a layer makes of one picture, float [n, h, w], bright where it is strong.
 
     Each map has its own scale.
@@ -245,39 +231,38 @@ def maps(values: np.ndarray, titles: Sequence[str] | None = None, columns: int =
     return _grid(values, titles, columns, 0.85, cmap="cividis")
 
 
-def _number(value: float) -> str:
+def _number(value: float, position=None) -> str:  # also a formatter of an axis
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
-def _line(ax, values, name, colour, line, side) -> None:
-    ax.plot(values.index, values, line, color=colour, marker=".", markersize=4, clip_on=False)
-    # The name stands at the curve's end, right of the axes, where no curve can cross it.
-    ax.annotate(f" {name}", (values.index[-1], values.iloc[-1]), (3, 0), va=side, color=colour,
-                textcoords="offset points", annotation_clip=False)
-
-
-def _signed(weights, titles, columns, size) -> Figure:
+def _signed(weights, titles, columns, size) -> plt.Figure:
     top = float(np.abs(weights).max())
     fig = _grid(weights, titles, columns, size, cmap="PuOr", vmin=-top, vmax=top)
     fig.colorbar(fig.axes[0].images[0], ax=fig.axes, label="weight", fraction=0.02, aspect=12)
     return fig
 
 
-def _grid(images, titles, columns, size, **look) -> Figure:
-    rows = -(-len(images) // columns)
-    lines = max((title.count("\n") + 1 for title in titles), default=0) if titles else 0
-    fig, axes = plt.subplots(rows, columns, squeeze=False, layout="constrained",
-                             figsize=(size * columns, (size + 0.16 * lines) * rows))
-    for ax in axes.flat:
-        ax.axis("off")
-    for ax, image in zip(axes.flat, images, strict=False):
+def _grid(images, titles, columns, size, **look) -> plt.Figure:
+    titles = [*(titles or ()), *[""] * len(images)]
+    lines = max(len(title.splitlines()) for title in titles)
+    fig, axes = _panels(len(images), columns, size, size + 0.16 * lines)
+    for ax, image, title in zip(axes, images, titles, strict=False):
         ax.imshow(image, interpolation="nearest", **look)
-    for ax, title in zip(axes.flat, titles or (), strict=False):
         ax.set_title(title, fontsize=8, pad=2)
+        ax.axis("off")
     return fig
 
 
-def _note(fig: Figure, text: str) -> None:
+def _panels(count, columns, width, height, **shared) -> tuple[plt.Figure, list]:
+    rows = -(-count // columns)
+    fig, axes = plt.subplots(rows, columns, squeeze=False, layout="constrained",
+                             figsize=(width * columns, height * rows), **shared)
+    for ax in axes.flat[count:]:
+        ax.axis("off")
+    return fig, axes.flat[:count]
+
+
+def _note(fig: plt.Figure, text: str) -> None:
     # Under the figure, where the layout leaves room for it; a second note goes below the first.
     fig.set_figheight(fig.get_figheight() + 0.14 * (text.count("\n") + 1))  # for the note
     fig.supxlabel(f"{fig.get_supxlabel()}\n{text}".strip(), fontsize=8, color="dimgray")

@@ -4,9 +4,10 @@ tqdm's own notebook bar leaves a stale "0 %" and widget metadata in headless run
 leaves a line an update; a display handle keeps only its last state.
 """
 
-import sys
 import time
+from functools import partial
 
+import IPython.display
 from tqdm import tqdm
 
 
@@ -16,42 +17,30 @@ def track(items, label: str, total: int | None = None, initial: int = 0):
     total: number of items (default ``len(items)``); initial: how many were done before.
     """
     total = len(items) if total is None else total
-    if in_notebook():
-        yield from notebook_bar(items, label, total, initial)
-    else:
-        yield from tqdm(items, label, total, initial=initial, leave=False, disable=None)
+    bar = notebook_bar if in_notebook() else partial(tqdm, leave=False, disable=None)
+    yield from bar(items, label, total, initial=initial)
 
 
 def in_notebook() -> bool:
     """True inside a Jupyter kernel (JupyterLab or papermill)."""
-    if "ipykernel" not in sys.modules:
-        return False
-    from IPython import get_ipython
-
-    return hasattr(get_ipython(), "kernel")
+    return hasattr(IPython.get_ipython(), "kernel")
 
 
-class Bar:
+class Bar(IPython.display.HTML):
     """What the notebook bar shows; text where HTML is not shown."""
 
     def __init__(self, label: str, done: int, total: int, left: float):
-        self.text = f"{label}: {done:,} of {total:,}" + (
-            f", {clock(left)} left" if done < total else ""
-        )
-        self.html = f'<progress value="{done}" max="{total}"></progress> {self.text}'
+        ending = f", {clock(left)} left" if done < total else ""
+        self.text = f"{label}: {done:,} of {total:,}{ending}"
+        super().__init__(f'<progress value="{done}" max="{total}"></progress> {self.text}')
 
     def __repr__(self):
         return self.text
 
-    def _repr_html_(self):
-        return self.html
-
 
 def notebook_bar(items, label: str, total: int, initial: int):
     """Yield items, refreshing one displayed bar at most twice a second."""
-    from IPython.display import display
-
-    handle = display(Bar(label, initial, total, 0), display_id=True)
+    handle = IPython.display.display(Bar(label, initial, total, 0), display_id=True)
     start = shown = time.monotonic()
     for done, item in enumerate(items, initial + 1):
         yield item

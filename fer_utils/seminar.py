@@ -6,13 +6,12 @@ Nothing here is measured by this project, except what `verdict` is given to keep
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from html import escape
-from numbers import Real
 from pathlib import Path
-from zlib import crc32
+from typing import NamedTuple
 
 import pandas as pd
+from pandas.api.types import is_number
 
 from fer_utils import ROOT, home, write_atomic
 
@@ -52,8 +51,7 @@ HYPERPARAMETERS = {
 }
 
 
-@dataclass(frozen=True)
-class Claim:
+class Claim(NamedTuple):
     """One statement of the seminar that a notebook tests. Introduced in notebook 01.
 
     `where` is the section or table, `notebooks` the numbers of the notebooks that test it, in
@@ -66,18 +64,16 @@ class Claim:
     notebooks: tuple[str, ...]
 
 
-_CLAIMS = (
+CLAIMS = {claim.id: claim for claim in (
     Claim("digits", "fully connected networks are great for digits", "§1", ("03",)),
     Claim("faces", "every image shows a face", "§2", ("01",)),
     Claim("accuracy-hides", "accuracy can stay high while a class is never recognised",
           "§2, §5", ("02",)),
     Claim("cutting", "cutting classes to the smallest is not optimal here", "§2", ("02", "12")),
     Claim("fc-35", "one layer, 30 epochs: 35.35 %", "§3", ("03",)),
-    Claim("no-neighbours", "fully connected layers cannot use neighbourhood", "§3",
-          ("03", "05")),
+    Claim("no-neighbours", "fully connected layers cannot use neighbourhood", "§3", ("03", "05")),
     Claim("scale", "unscaled pixels would weigh too much", "§3.2", ("03",)),
-    Claim("bn", "batch norm stabilises, allows higher rates, regularises", "§3.2",
-          ("04", "07")),
+    Claim("bn", "batch norm stabilises, allows higher rates, regularises", "§3.2", ("04", "07")),
     Claim("dropout", "every forward pass differs; less over-fitting", "§3.3", ("04", "07")),
     Claim("pooling", "invariance grows with the filter; less noise; better performance",
           "§3.4", ("04", "07")),
@@ -94,8 +90,7 @@ _CLAIMS = (
     Claim("disgust", "the imbalance makes models miss disgust", "§5", ("09", "12")),
     Claim("abstract", "stacked layers are increasingly abstract", "§6", ("10",)),
     Claim("more-data", "a larger dataset would help", "§6", ("08",)),
-)
-CLAIMS = {claim.id: claim for claim in _CLAIMS}
+)}
 
 _WORDS = {True: "holds", False: "does not hold", None: "not testable here"}
 
@@ -118,13 +113,11 @@ def verdict(claim: str, measured: str, holds: bool | None, faces, notebook: str 
     if notebook not in tested_in:
         raise ValueError(f"Claim {claim!r} is tested in {', '.join(tested_in)}, not {notebook!r}.")
     word = _WORDS[holds]
-    on = " (synthetic faces)" if faces.synthetic else ""
-    print(f"{claim} · the seminar says: {says} · measured{on}: {measured} · {word}")
+    print(f"{claim} · the seminar says: {says} · measured{_on(faces)}: {measured} · {word}")
     row = {"claim": claim, "measured": measured, "verdict": word, "notebook": notebook,
            "data": faces.source}
-    if notebook >= _kept(claim, faces).get("notebook", ""):
-        text = json.dumps(row, indent=1, ensure_ascii=False)
-        write_atomic(_path(claim, faces), text.encode())
+    if notebook >= _read(_path(claim, faces)).get("notebook", ""):
+        write_atomic(_path(claim, faces), json.dumps(row, ensure_ascii=False).encode())
 
 
 def ledger(faces) -> pd.DataFrame:
@@ -134,11 +127,10 @@ def ledger(faces) -> pd.DataFrame:
     data. A claim that nothing was kept for has the verdict "not run yet".
     Introduced in notebook 09.
     """
-    empty = {"measured": "", "verdict": "not run yet", "data": ""}
-    rows = [{"claim": c.id, "the seminar says": c.text, "where": c.where, **empty,
-             "notebook": ", ".join(c.notebooks), **_kept(c.id, faces)} for c in _CLAIMS]
-    order = ["the seminar says", "where", "measured", "verdict", "notebook", "data"]
-    return pd.DataFrame(rows).set_index("claim")[order]
+    rows = [{"claim": claim.id, "the seminar says": claim.text, "where": claim.where,
+             "measured": "", "verdict": "not run yet", "notebook": ", ".join(claim.notebooks),
+             "data": "", **_read(_path(claim.id, faces))} for claim in CLAIMS.values()]
+    return pd.DataFrame(rows).set_index("claim")
 
 
 class Table:
@@ -149,18 +141,17 @@ class Table:
     """
 
     def __init__(self, frame: pd.DataFrame, caption: str, faces=None, decimals: int = 2):
-        synthetic = faces is not None and faces.synthetic
         if frame.index.name:  # the index's name above it, not in a header row of its own
             frame = frame.rename_axis(index=None, columns=frame.index.name)
         self.frame, self.decimals = frame, decimals
-        self.caption = f"{caption} (synthetic faces)" if synthetic else caption
+        self.caption = caption + _on(faces)
 
     def __repr__(self):
         return f"{self.caption}\n{self.frame.round(self.decimals).to_string(na_rep='–')}"
 
     def _repr_html_(self):
-        # The caption's checksum: a random uuid would change the notebook at every run.
-        uuid = f"{crc32(self.caption.encode()):08x}"
+        # The caption's letters: a random uuid would change the notebook at every run.
+        uuid = "".join(filter(str.isalnum, self.caption))
         style = self.frame.style.format(precision=self.decimals, thousands=",", na_rep="–",
                                         escape="html")
         return style.set_caption(escape(self.caption)).set_uuid(uuid).to_html()
@@ -179,7 +170,7 @@ def comparison(rows: Sequence[tuple], faces) -> Table:
     table = [{"claim": claim,
               "the seminar says": CLAIMS[claim].text if says is None else _cell(says),
               "the published run": _cell(published or shipped.get(claim)), "this run": _cell(here),
-              "difference": f"{here - says:+.2f} points" if _number(here) and _number(says)
+              "difference": f"{here - says:+.2f} points" if is_number(here) and is_number(says)
               else "–", "verdict": kept[claim]} for claim, says, published, here in rows]
     return Table(pd.DataFrame(table).set_index("claim"), "The seminar and this series", faces)
 
@@ -187,29 +178,27 @@ def comparison(rows: Sequence[tuple], faces) -> Table:
 def published_claims() -> dict[str, str]:
     """Return what the published notebooks measured on FER2013, in words, by claim id."""
     path = ROOT / "data" / "published" / "claims.json"
-    rows = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
-    return {row["claim"]: row["measured"] for row in rows}
+    return {row["claim"]: row["measured"] for row in _read(path)}
 
 
 def publish_claims(faces) -> None:
     """Write all that `verdict` kept on these faces to data/published/claims.json."""
-    rows = [_kept(claim, faces) | {"data": "fer2013"} for claim in CLAIMS if _kept(claim, faces)]
+    rows = [row | {"data": "fer2013"} for claim in CLAIMS if (row := _read(_path(claim, faces)))]
     text = json.dumps(rows, indent=1, ensure_ascii=False) + "\n"
     write_atomic(ROOT / "data" / "published" / "claims.json", text.encode())
 
 
+def _on(faces) -> str:
+    return " (synthetic faces)" if getattr(faces, "synthetic", False) else ""
+
+
 def _cell(value) -> str:
-    return f"{value:.2f} %" if _number(value) else value or "–"
-
-
-def _number(value) -> bool:
-    return isinstance(value, Real)
+    return f"{value:.2f} %" if is_number(value) else value or "–"
 
 
 def _path(claim: str, faces) -> Path:
     return home() / "claims" / faces.fingerprint[:12] / f"{claim}.json"
 
 
-def _kept(claim: str, faces) -> dict:
-    path = _path(claim, faces)
+def _read(path: Path):
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}

@@ -10,33 +10,32 @@ import html
 import io
 import os
 import signal
-import tempfile
 import time
-from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from textwrap import indent
+from typing import NamedTuple
 
 import jinja2
 import nbformat
 import papermill
 from bs4 import BeautifulSoup
-from ipykernel.kernelspec import write_kernel_spec
+from ipykernel.kernelspec import get_kernel_dict
+from jupyter_client import AsyncKernelManager
+from jupyter_client.kernelspec import KernelSpec
 from latex2mathml.converter import convert
 from nbconvert import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
-from papermill.exceptions import PapermillExecutionError
 from pygments.formatters import HtmlFormatter
 
-from fer_utils import ROOT, home
+from fer_utils import ROOT, home, write_atomic
 from fer_utils.progress import clock
 
 FOLDER = ROOT / "notebooks"
 DATA_NAMES = ("auto", "synthetic", "fer2013", "fer2013-seminar-split")
 
 
-@dataclass(frozen=True)
-class Notebook:
+class Notebook(NamedTuple):
     """One notebook of the series: file name without ending, and its share of the whole run.
 
     `seconds` is what it may take on synthetic faces at `short` on two CPU cores; all fourteen
@@ -52,20 +51,13 @@ class Notebook:
 
 
 NOTEBOOKS = (
-    Notebook("01_dataset", 25),
-    Notebook("02_class_imbalance", 30),
-    Notebook("03_fully_connected_baseline", 50),
-    Notebook("04_convolution_blocks", 25),
-    Notebook("05_shallow_cnn", 90),
-    Notebook("06_cross_validation", 90),
-    Notebook("07_deep_cnn", 110),
-    Notebook("08_deeper_cnn", 120),
-    Notebook("09_results", 40),
-    Notebook("10_first_layer_activations", 50),
-    Notebook("11_beyond_the_seminar", 90),
-    Notebook("12_imbalance_remedies", 80),
-    Notebook("13_how_good_are_the_labels", 50),
-    Notebook("14_your_own_photo", 30),
+    Notebook("01_dataset", 25), Notebook("02_class_imbalance", 30),
+    Notebook("03_fully_connected_baseline", 50), Notebook("04_convolution_blocks", 25),
+    Notebook("05_shallow_cnn", 90), Notebook("06_cross_validation", 90),
+    Notebook("07_deep_cnn", 110), Notebook("08_deeper_cnn", 120),
+    Notebook("09_results", 40), Notebook("10_first_layer_activations", 50),
+    Notebook("11_beyond_the_seminar", 90), Notebook("12_imbalance_remedies", 80),
+    Notebook("13_how_good_are_the_labels", 50), Notebook("14_your_own_photo", 30),
 )
 
 
@@ -81,9 +73,9 @@ def select(names=None) -> list[Notebook]:
     """
     existing = [notebook for notebook in NOTEBOOKS if notebook.path.exists()]
     wanted = tuple(str(name).removesuffix(".ipynb") for name in names or [""])
-    known = ", ".join(notebook.name for notebook in existing)
     for name in wanted:
         if not any(notebook.name.startswith(name) for notebook in existing):
+            known = ", ".join(notebook.name for notebook in existing)
             raise ValueError(f"No notebook in {FOLDER} starts with {name!r}; there are: {known}.")
     return [notebook for notebook in existing if notebook.name.startswith(wanted)]
 
@@ -91,42 +83,40 @@ def select(names=None) -> list[Notebook]:
 # ---------------------------------------------------------------- run
 
 
-def run(data="auto", profile="short", seed=42, names=None, out=None,
-        keep_going=False, timeout=None) -> Path:
+def run(data="auto", profile="short", seed=42, names=None, out=None, keep_going=False) -> Path:
     """Execute the notebooks in order and return the path of the report's index.html.
 
     data      "auto", "synthetic", "fer2013", "fer2013-seminar-split" or a path
     profile   "smoke", "short" or "seminar"
     names     which notebooks, see `select`; all when None
     out       folder of the executed notebooks and the report, else a new one in reports/
-    timeout   seconds that one cell may take; None for no limit
 
     Raises NotebookFailed when a notebook failed (with `keep_going` after the later ones have
     run); what it got done is kept as NN_name.failed.ipynb. Ctrl+C and SIGTERM stop the running
     notebook cleanly and raise KeyboardInterrupt.
     """
-    chosen = select(names)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # from now on it acts as Ctrl+C
+    chosen, results = select(names), {}
     out = Path(out or home() / "reports" / time.strftime("%Y-%m-%d_%H-%M-%S")).resolve()
     out.mkdir(parents=True, exist_ok=True)
     parameters = dict(DATA=_absolute(data), PROFILE=profile, SEED=int(seed), RETRAIN=False)
-    results = {}
-    with _environment():
-        for notebook in chosen:
-            print(_progress(chosen, results), flush=True)
-            started, status = time.monotonic(), "stopped"
-            try:
-                execute(notebook.path, out / f"{notebook.name}.ipynb", parameters, timeout)
-                status = "done"
-            except NotebookFailed as error:
-                status = "failed"
-                print(error, flush=True)
-            finally:  # also when it was interrupted
-                results[notebook.name] = (status, time.monotonic() - started)
-                write_report(out, chosen, results, parameters)
-                if status == "stopped":
-                    print("Stopped. Finished epochs are kept: run the same command to go on.")
-            if status == "failed" and not keep_going:
-                break
+    for notebook in chosen:
+        place = f"[{len(results) + 1}/{len(chosen)}] {notebook.name}"
+        print(f"{place}   {_time_left(chosen, results)}", flush=True)
+        started, status = time.monotonic(), "stopped"
+        try:
+            execute(notebook.path, out / f"{notebook.name}.ipynb", parameters)
+            status = "done"
+        except NotebookFailed as error:
+            status = "failed"
+            print(error, flush=True)
+        finally:  # also when it was interrupted
+            results[notebook.name] = (status, time.monotonic() - started)
+            write_report(out, chosen, results, parameters)
+            if status == "stopped":
+                print("Stopped. Finished epochs are kept: run the same command to go on.")
+        if status == "failed" and not keep_going:
+            break
     if failed := [name for name, (status, _) in results.items() if status == "failed"]:
         raise NotebookFailed(f"Failed: {', '.join(failed)}. What they got done is in {out}.")
     return out / "index.html"
@@ -135,24 +125,23 @@ def run(data="auto", profile="short", seed=42, names=None, out=None,
 def execute(source: Path, target: Path, parameters: dict, timeout=None) -> None:
     """Execute a copy of `source` with its folder as working directory and save it as `target`.
 
+    One cell may take `timeout` seconds; None is no limit.
     Raises NotebookFailed, naming notebook, cell and error, unless the copy passes
     `check_executed`; then the copy is kept as <name>.failed.ipynb, and `target` is left alone.
     """
     running = target.with_suffix(".running.ipynb")
     try:
-        declared = papermill.inspect_notebook(str(source))
-        if unknown := sorted(parameters.keys() - declared.keys()):
-            raise NotebookFailed(f"no parameter {', '.join(unknown)}; its cell tagged `parameters` "
-                                 f"sets {', '.join(declared) or 'nothing'}.")
+        declared = list(papermill.inspect_notebook(str(source)))
+        if unknown := ", ".join(sorted(parameters.keys() - set(declared))):
+            raise NotebookFailed(f"no parameter {unknown}; its cell `parameters` sets {declared}")
         papermill.execute_notebook(
             source, running, parameters, cwd=source.parent, kernel_name="python3",
-            progress_bar=False, autosave_cell_every=30, execution_timeout=timeout,
-            coalesce_streams=True, stdout_file=_Indented(), stderr_file=_Indented())
+            kernel_manager_class=_this_interpreter(), progress_bar=False, coalesce_streams=True,
+            execution_timeout=timeout, stdout_file=_Indented(), stderr_file=_Indented())
         check_executed(running)
+        os.replace(running, target)
     except Exception as error:
         raise NotebookFailed(f"{source.name} failed {_what_and_where(error, running)}") from error
-    else:
-        os.replace(running, target)
     finally:
         if running.exists():
             os.replace(running, target.with_suffix(".failed.ipynb"))
@@ -186,44 +175,34 @@ def _absolute(data) -> str:
     return str(data) if str(data) in DATA_NAMES else str(Path(data).expanduser().resolve())
 
 
-@contextmanager
-def _environment():
-    """Make "python3" mean this interpreter, FER_HOME absolute, and SIGTERM end a run as Ctrl+C."""
-    variables = dict(os.environ)
-    on_sigterm = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with tempfile.TemporaryDirectory() as folder:
+def _this_interpreter() -> type:
+    """Return what starts this Python as kernel, with FER_HOME absolute, wherever Jupyter looks."""
+    class ThisInterpreter(AsyncKernelManager):
         # Quiet: the kernel warns about its local connection at each start.
-        write_kernel_spec(f"{folder}/kernels/python3", extra_arguments=["--log-level=ERROR"])
-        os.environ.update(JUPYTER_PATH=folder, FER_HOME=str(home().resolve()))
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGTERM, on_sigterm)
-            os.environ.clear()
-            os.environ.update(variables)
+        kernel_spec = KernelSpec(**get_kernel_dict(["--log-level=ERROR"]),
+                                 env={"FER_HOME": str(home().resolve())})
+    return ThisInterpreter
 
 
 class _Indented(io.TextIOBase):
     """A stream that shows what a notebook prints, indented below the notebook's own line."""
 
     def write(self, text):
-        lines = [line.split("\r")[-1] for line in text.rstrip().split("\n")]
-        print("\n".join(f"    {line}" for line in lines), flush=True)
+        print(indent(text.rstrip(), "    "), flush=True)
 
-def _progress(chosen, results) -> str:
+
+def _time_left(chosen, results) -> str:
     done, elapsed = len(results), sum(seconds for _, seconds in results.values())
-    expected = sum(notebook.seconds for notebook in chosen[:done])
-    pace = elapsed / expected if expected else 1  # this machine against the one that was timed
+    # This machine's pace against the one that was timed.
+    pace = elapsed / sum(notebook.seconds for notebook in chosen[:done]) if done else 1
     left = clock(pace * sum(notebook.seconds for notebook in chosen[done:]))
-    return (f"[{done + 1}/{len(chosen)}] {chosen[done].name}   "
-            f"elapsed {clock(elapsed)}, about {left} left")
+    return f"elapsed {clock(elapsed)}, about {left} left"
 
 
 def _what_and_where(error, partial: Path) -> str:
     """Say in one line what stopped a notebook, and in the last cell that it started."""
-    what = str(error).strip().split("\n")[0] or type(error).__name__
-    if isinstance(error, PapermillExecutionError):
-        what = f"{error.ename}: {error.evalue}"
+    what = f"{error.ename}: {error.evalue}" if hasattr(error, "evalue") else str(error)
+    what = what.strip().partition("\n")[0] or repr(error)
     try:
         cells = nbformat.read(partial, as_version=4).cells
     except (OSError, ValueError):
@@ -263,17 +242,10 @@ def publish_outputs(executed_path: Path, notebook_path: Path) -> None:
         for output in cell.outputs:
             if output.output_type == "execute_result":
                 output.execution_count = number
-    kernel = dict(display_name="Python 3", language="python", name="python3")
-    notebook.metadata = nbformat.from_dict(dict(
-        fer_source_hash=source_hash(notebook), kernelspec=kernel, language_info={"name": "python"}))
-    _write(Path(notebook_path), nbformat.writes(notebook) + "\n")
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a text file whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8", newline="\n")
-    os.replace(part, path)
+    notebook.metadata = dict(
+        fer_source_hash=source_hash(notebook), language_info={"name": "python"},
+        kernelspec={"name": "python3", "display_name": "Python 3", "language": "python"})
+    write_atomic(notebook_path, f"{nbformat.writes(notebook)}\n".encode())
 
 
 # ---------------------------------------------------------------- report
@@ -287,28 +259,28 @@ def write_report(out: Path, chosen, results, parameters) -> None:
     here = len(results) - 1
     latest = chosen[here].name
     executed = out / f"{latest}{'' if results[latest][0] == 'done' else '.failed'}.ipynb"
-    shell = (Path(__file__).parent / "report.html").read_text(encoding="utf-8")
-    page = partial(
-        jinja2.Environment(autoescape=True).from_string(shell).render,
-        parameters=parameters, date=time.strftime("%d %B %Y, %H:%M"), cores=os.cpu_count(),
-        pages=[_index_entry(notebook, results) for notebook in chosen],
-        light=HtmlFormatter(style="default").get_style_defs(".highlight"),
-        dark=HtmlFormatter(style="github-dark").get_style_defs(".highlight"))
     body = "<p>It did not start.</p>"
     if executed.exists():
         body = notebook_html(nbformat.read(executed, as_version=4), [note.name for note in chosen])
-    _write(out / f"{latest}.html", page(body=body, here=here))
-    _write(out / "index.html", page())
+    shell = Path(__file__).with_name("report.html").read_text(encoding="utf-8")
+    pages = [_index_entry(notebook, results) for notebook in chosen]
+    for name, content in ((latest, body), ("index", None)):
+        page = jinja2.Template(shell, autoescape=True).render(
+            body=content, here=here, pages=pages, parameters=parameters, cores=os.cpu_count(),
+            date=time.strftime("%d %B %Y, %H:%M"),
+            light=HtmlFormatter(style="default").get_style_defs(".highlight"),
+            dark=HtmlFormatter(style="github-dark").get_style_defs(".highlight"))
+        write_atomic(out / f"{name}.html", page.encode())
 
 
 def _index_entry(notebook, results) -> dict:
     """Return name, title, question, status and minutes; the question is the first one asked."""
     first_cell = nbformat.read(notebook.path, as_version=4).cells[0]
     soup = BeautifulSoup(_markdown(first_cell.source), "html.parser")
-    asking = [text for text in (tag.get_text() for tag in soup.find_all("p")) if "?" in text]
+    question = soup.find(lambda tag: tag.name == "p" and "?" in tag.text)
     status, seconds = results.get(notebook.name, ("not run", 0))
-    return dict(name=notebook.name, title=soup.h1.get_text() if soup.h1 else notebook.name,
-                question=(asking or [""])[0], status=status, minutes=seconds / 60)
+    return dict(name=notebook.name, title=soup.h1.text if soup.h1 else notebook.name,
+                question=question.text if question else "", status=status, minutes=seconds / 60)
 
 
 def notebook_html(notebook, names) -> str:
@@ -329,19 +301,6 @@ def notebook_html(notebook, names) -> str:
     return str(soup)
 
 
-class _Renderer(IPythonRenderer):
-    """Markdown to HTML with formulas as MathML instead of text that waits for MathJax."""
-
-    def inline_math(self, body):
-        return to_mathml(body, "inline")
-
-    def block_math(self, body):
-        return to_mathml(body, "block")
-
-    def latex_environment(self, name, body):
-        return to_mathml(rf"\begin{{{name}}}{body}\end{{{name}}}", "block")
-
-
 def to_mathml(formula: str, display: str) -> str:
     r"""Return a LaTeX formula as MathML; `display` is "inline" or "block".
 
@@ -356,4 +315,10 @@ def to_mathml(formula: str, display: str) -> str:
 
 
 def _markdown(source: str) -> str:
-    return MarkdownWithMath(_Renderer(escape=False, anchor_link_text="")).render(source)
+    """Return Markdown as HTML; formulas are MathML instead of text that waits for MathJax."""
+    renderer = IPythonRenderer(escape=False, anchor_link_text="")
+    renderer.inline_math = partial(to_mathml, display="inline")
+    renderer.block_math = partial(to_mathml, display="block")
+    renderer.latex_environment = lambda name, body: renderer.block_math(
+        rf"\begin{{{name}}}{body}\end{{{name}}}")
+    return MarkdownWithMath(renderer).render(source)

@@ -96,6 +96,12 @@ def test_halving_is_the_same_everywhere_and_loses_nothing(tiny):
     assert (order[:14] == "test").any() and (order[14:] == "test").any(), "not cut in the middle"
 
 
+def test_tar_made_of_the_folder_it_stood_in(store, tiny_files, tmp_path, tiny):
+    """`tar -cf faces.tar .` puts ./ before every name."""
+    files = {f"./{name}": content for name, content in tiny_files("official").items()}
+    assert same(data.load(store(files, tmp_path / "faces", "tar")), data.load(tiny("official")))
+
+
 def test_archives_are_read_in_place(store, tiny_files, tmp_path):
     (tmp_path / "in").mkdir()
     files = tiny_files("official") | {"../../escaped.png": b"x", "/escaped.png": b"x"}

@@ -5,12 +5,15 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
+import patterns
 import pytest
-import tiny
+import torch
 
 from fer_utils import ROOT, __main__, data, runs, series
 from fer_utils.__main__ import main
+from fer_utils.recipes import recipe
 
 
 @pytest.fixture(autouse=True)
@@ -19,7 +22,7 @@ def home(tmp_path, monkeypatch):
     monkeypatch.delenv("FER_DATA", raising=False)
     monkeypatch.setattr(runs, "PUBLISHED", tmp_path / "published")
     handler = signal.getsignal(signal.SIGTERM)
-    with tiny.one_thread():
+    with patterns.one_thread():
         yield tmp_path / "home"
     signal.signal(signal.SIGTERM, handler)
 
@@ -27,7 +30,7 @@ def home(tmp_path, monkeypatch):
 @pytest.fixture
 def table(tmp_path):
     """A csv with few images, as the challenge's."""
-    tiny.write_csv(tmp_path / "faces.csv", {"train": 70, "validation": 14, "test": 14})
+    patterns.write_csv(tmp_path / "faces.csv", {"train": 70, "validation": 14, "test": 14})
     return str(tmp_path / "faces.csv")
 
 
@@ -81,8 +84,6 @@ def test_train_says_nothing_of_test(table, capsys):
 
 
 def test_threads(table, capsys):
-    import torch
-
     command = ["train", "fully_connected", "--profile", "smoke", "--data", table, "--threads"]
     assert main([*command, "2"]) == 0 and torch.get_num_threads() == 2
     assert main([*command, "0"]) == 1
@@ -126,10 +127,6 @@ def test_a_failed_notebook_fails_the_command(table, monkeypatch, capsys):
 
 
 def test_a_diverged_training_is_one_sentence(table, monkeypatch, capsys):
-    from dataclasses import replace
-
-    from fer_utils.recipes import recipe
-
     steep = replace(recipe("fully_connected"), learning_rate=1e38, batch_size=16)
     monkeypatch.setattr(__main__, "recipe", lambda model, profile: steep)
     assert main(["train", "fully_connected", "--data", table]) == 1
@@ -158,7 +155,7 @@ def test_from_a_terminal_an_error_has_no_traceback(tmp_path):
         capture_output=True, text=True, encoding="utf-8",
     )  # fmt: skip
     assert done.returncode == 1
-    assert done.stderr.count("\n") == 1 and done.stderr.startswith("Error: nowhere does not exist")
+    assert done.stderr.count("\n") == 1 and "nowhere does not exist" in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
 
 

@@ -5,16 +5,16 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import patterns
 import pytest
 import safetensors.torch
-import tiny
 import torch
 
 from fer_utils import data, evaluation, models, runs, seminar, training
 from fer_utils.models import Architecture
 from fer_utils.runs import RunError, train_or_load
 
-SHORT = replace(tiny.RECIPE, epochs=2)
+SHORT = replace(patterns.RECIPE, epochs=2)
 SPLITS = ("validation", "test")
 
 
@@ -23,19 +23,19 @@ def home(tmp_path, monkeypatch):
     """An empty place for runs, and nothing published."""
     monkeypatch.setenv("FER_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(runs, "PUBLISHED", tmp_path / "published")
-    with tiny.one_thread():
+    with patterns.one_thread():
         yield tmp_path / "home"
 
 
 @pytest.fixture
 def faces():
-    return tiny.faces()
+    return patterns.faces()
 
 
 @pytest.fixture
 def official(monkeypatch):
     """The patterns, taken for FER2013's official split."""
-    made = tiny.faces()
+    made = patterns.faces()
     counts = dict(zip(data.SPLITS, made.counts().tolist(), strict=True))
     monkeypatch.setattr(data, "CLASS_COUNTS", counts)
     assert made.official
@@ -54,7 +54,7 @@ def no_training(monkeypatch):
 
 def copy_under_other_fingerprint(faces):
     """The same pictures and split, decoded a little otherwise, as another copy on the web."""
-    return tiny.faces(images=faces.images ^ 1)
+    return patterns.faces(images=faces.images ^ 1)
 
 
 # ---------------------------------------------------------------- train or load
@@ -124,7 +124,7 @@ def test_seed_data_and_version_are_in_the_identity_and_labels_are_not(faces, mon
     known = runs.identity(SHORT, faces, 1)
     assert runs.identity(replace(SHORT, model="other", profile="smoke"), faces, 1) == known
     assert runs.identity(SHORT, faces, 2) != known
-    assert runs.identity(SHORT, tiny.faces(seed=9), 1) != known
+    assert runs.identity(SHORT, patterns.faces(seed=9), 1) != known
     monkeypatch.setattr(runs, "TRAINING_VERSION", training.TRAINING_VERSION + 1)
     assert runs.identity(SHORT, faces, 1) != known
 
@@ -133,7 +133,7 @@ def test_one_changed_pixel_or_split_is_other_data(faces):
     pixel, split = faces.images.copy(), faces.splits.copy()
     pixel[5, 7, 7] ^= 1
     split[0] = "test"
-    prints = {tiny.faces(images=pixel).fingerprint, tiny.faces(splits=split).fingerprint}
+    prints = {patterns.faces(images=pixel).fingerprint, patterns.faces(splits=split).fingerprint}
     assert len(prints | {faces.fingerprint}) == 3
 
 
@@ -220,7 +220,7 @@ def test_test_is_measured_only_when_asked_for(faces):
 
 
 def test_metrics_on_other_data_are_kept_apart(faces, home):
-    run, other = train_or_load(SHORT, faces), tiny.faces(seed=9)
+    run, other = train_or_load(SHORT, faces), patterns.faces(seed=9)
     here = run.metrics("validation", faces)
     there = run.metrics("validation", other)
     assert run.metrics("validation", faces) == here
@@ -233,7 +233,7 @@ def test_the_clean_accuracy_leaves_out_what_training_has_seen(faces):
     images = faces.images.copy()
     validation = np.flatnonzero(faces.splits == "validation")
     images[validation[:10]] = images[:10]  # ten leaks
-    leaky = tiny.faces(images=images)
+    leaky = patterns.faces(images=images)
     run = train_or_load(SHORT, leaky)
     measured = run.metrics("validation", leaky)
     check_consistent(measured)
@@ -324,7 +324,7 @@ def test_a_published_run_is_offered_on_the_official_split_only(official):
     publish(official)
     moved = official.splits.copy()
     moved[0] = "test"
-    assert runs.published_run(SHORT, faces=tiny.faces(splits=moved)) is None
+    assert runs.published_run(SHORT, faces=patterns.faces(splits=moved)) is None
     assert runs.published_run(SHORT, seed=8, faces=official) is None
     assert runs.published_run(replace(SHORT, epochs=3), faces=official) is None
     assert runs.published_run(SHORT).folder.name == "tiny-short", "its numbers show on any data"
@@ -342,7 +342,7 @@ def test_other_copies_of_the_data_are_evaluated_afresh(official, home):
 
 def test_smoke_runs_and_runs_on_other_data_are_not_published(official):
     train_or_load(replace(SHORT, profile="smoke", epochs=1), official)
-    train_or_load(replace(SHORT, model="elsewhere"), tiny.faces(seed=9))
+    train_or_load(replace(SHORT, model="elsewhere"), patterns.faces(seed=9))
     with pytest.raises(RunError, match="[Nn]o finished run"):
         runs.publish_runs(official, set())
     publish(official)
@@ -427,17 +427,24 @@ def test_nothing_else_is_shipped_but_tables_and_text():
         assert path.stat().st_size < 500_000, path
 
 
+@pytest.fixture
+def real_faces(real_data, shared_home, monkeypatch):
+    """FER2013, decoded once for all tests."""
+    monkeypatch.setenv("FER_HOME", str(shared_home))
+    return data.load(real_data)
+
+
 @pytest.mark.parametrize(
     "folder",
     [folder for folder in SHIPPED if (folder / "weights.safetensors").exists()],
     ids=lambda folder: folder.name,
 )
-def test_shipped_weights_give_their_published_numbers(folder, real_data):
+def test_shipped_weights_give_their_published_numbers(folder, real_faces):
     """Within three images a split. Of large networks each eighth image is evaluated."""
     run = runs.load_run(folder, "published run")
     model, step = run.model(), 1 if models.multiply_adds(run.recipe.architecture) < 1e8 else 8
     for split in SPLITS:
-        images, labels = real_data.split(split)
+        images, labels = real_faces.split(split)
         published = np.frombuffer(bytes.fromhex(run.published_metrics()[split]["correct"]), "u1")
         published = np.unpackbits(published, count=len(labels)).astype(bool)[::step]
         right = evaluation.predict(model, images[::step]).argmax(1) == labels[::step]

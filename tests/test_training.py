@@ -5,8 +5,8 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import patterns
 import pytest
-import tiny
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -18,20 +18,20 @@ from fer_utils.training import TrainingError, augment
 
 CPU = torch.device("cpu")
 PLAIN = replace(
-    tiny.RECIPE, dropout_convolution=0.0, dropout_hidden=0.0, mirror=False, shift=0,
+    patterns.RECIPE, dropout_convolution=0.0, dropout_hidden=0.0, mirror=False, shift=0,
     label_smoothing=0.0, schedule="constant", optimizer="adam", weight_decay=0.0,
 )  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
 def one_thread():
-    with tiny.one_thread():
+    with patterns.one_thread():
         yield
 
 
 @pytest.fixture(scope="module")
 def faces():
-    return tiny.faces()
+    return patterns.faces()
 
 
 def begin(recipe, faces, seed=1):
@@ -113,10 +113,10 @@ def test_without_augmentation_images_stay_and_no_number_is_drawn():
 
 def test_the_loop_overfits_32_images():
     noise = np.random.default_rng(0).integers(0, 256, (32, 48, 48)).astype(np.uint8)
-    few = tiny.arrays({"train": 32, "validation": 7, "test": 7})
+    few = patterns.arrays({"train": 32, "validation": 7, "test": 7})
     few["images"][:32] = noise  # nothing to understand, all to remember
     recipe = replace(PLAIN, epochs=40, batch_size=16, learning_rate=1e-2)
-    rows = trained(recipe, tiny.faces({"train": 32, "validation": 7, "test": 7},
+    rows = trained(recipe, patterns.faces({"train": 32, "validation": 7, "test": 7},
                                       images=few["images"])).history  # fmt: skip
     assert rows[0]["train_loss"] > 1 > 0.05 > rows[-1]["train_loss"]
     assert rows[-1]["train_accuracy"] == 1.0
@@ -155,7 +155,7 @@ def test_the_loop_by_hand_equals_the_shared_one(faces):
 
 
 def test_a_row_an_epoch_with_plain_losses(faces):
-    state = trained(tiny.RECIPE, faces)
+    state = trained(patterns.RECIPE, faces)
     assert [row["epoch"] for row in state.history] == [1, 2, 3, 4]
     last = state.history[-1]
     assert list(last) == ["epoch", "learning_rate", "seconds", "train_loss", "train_accuracy",
@@ -170,17 +170,17 @@ def test_a_row_an_epoch_with_plain_losses(faces):
 
 
 def test_filters_are_kept_from_before_the_first_epoch_on(faces):
-    state = trained(tiny.RECIPE, faces)
+    state = trained(patterns.RECIPE, faces)
     assert [tuple(kept.shape) for kept in state.filters] == [(4, 3, 3)] * 5
-    assert torch.equal(state.filters[0], begin(tiny.RECIPE, faces).model[0].weight[:, 0])
+    assert torch.equal(state.filters[0], begin(patterns.RECIPE, faces).model[0].weight[:, 0])
     assert torch.equal(state.filters[-1], state.model[0].weight[:, 0])
     assert not torch.equal(state.filters[0], state.filters[1])
     assert begin(replace(PLAIN, architecture=Architecture()), faces).filters == []
 
 
 def test_one_cycle_rises_for_a_quarter_and_ends_near_zero(faces):
-    rates = [row["learning_rate"] for row in trained(replace(tiny.RECIPE, epochs=8), faces).history]
-    peak = tiny.RECIPE.learning_rate
+    rates = [row["learning_rate"] for row in trained(replace(patterns.RECIPE, epochs=8), faces).history]
+    peak = patterns.RECIPE.learning_rate
     assert max(rates) == pytest.approx(peak, rel=0.05) and rates.index(max(rates)) == 1
     assert rates[0] < 0.8 * peak and rates[-1] < 0.01 * peak
     constant = trained(replace(PLAIN, epochs=2), faces).history
@@ -188,8 +188,8 @@ def test_one_cycle_rises_for_a_quarter_and_ends_near_zero(faces):
 
 
 def test_seed_decides_weights_and_order(faces):
-    assert_same_weights(trained(tiny.RECIPE, faces), trained(tiny.RECIPE, faces))
-    one, other = begin(tiny.RECIPE, faces, 1), begin(tiny.RECIPE, faces, 2)
+    assert_same_weights(trained(patterns.RECIPE, faces), trained(patterns.RECIPE, faces))
+    one, other = begin(patterns.RECIPE, faces, 1), begin(patterns.RECIPE, faces, 2)
     assert not torch.equal(one.model[0].weight, other.model[0].weight)
 
 
@@ -204,8 +204,8 @@ def test_train_images_takes_so_many_with_the_classes_in_proportion():
 
 
 def test_fewer_images_than_a_batch_make_one_step_an_epoch():
-    small = tiny.faces({"train": 14, "validation": 7, "test": 7})
-    assert len(trained(replace(tiny.RECIPE, epochs=2), small).history) == 2
+    small = patterns.faces({"train": 14, "validation": 7, "test": 7})
+    assert len(trained(replace(patterns.RECIPE, epochs=2), small).history) == 2
 
 
 # ---------------------------------------------------------------- resuming
@@ -214,24 +214,24 @@ def test_fewer_images_than_a_batch_make_one_step_an_epoch():
 @pytest.mark.parametrize("epochs_before", [1, 2, 3])
 def test_resuming_is_bit_identical_to_not_stopping(faces, epochs_before):
     """With dropout, augmentation, batch norm, AdamW and one-cycle; through torch's own format."""
-    whole = trained(tiny.RECIPE, faces)
-    state = begin(tiny.RECIPE, faces)
-    for _ in zip(range(epochs_before), training.train(state, tiny.RECIPE, faces, 1)):
+    whole = trained(patterns.RECIPE, faces)
+    state = begin(patterns.RECIPE, faces)
+    for _ in zip(range(epochs_before), training.train(state, patterns.RECIPE, faces, 1)):
         pass
     torch.save(state.state_dict(), buffer := io.BytesIO())
     torch.rand(77)  # a new process stands elsewhere in the random stream
-    resumed = begin(tiny.RECIPE, faces)
+    resumed = begin(patterns.RECIPE, faces)
     buffer.seek(0)
     resumed.load_state_dict(torch.load(buffer, weights_only=True))
-    assert len(list(training.train(resumed, tiny.RECIPE, faces, 1))) == 4 - epochs_before
+    assert len(list(training.train(resumed, patterns.RECIPE, faces, 1))) == 4 - epochs_before
     assert_same_weights(resumed, whole)
     assert without_seconds(resumed.history) == without_seconds(whole.history)
     assert all(map(torch.equal, resumed.filters, whole.filters))
 
 
 def test_a_finished_state_trains_no_further(faces):
-    state = trained(tiny.RECIPE, faces)
-    assert list(training.train(state, tiny.RECIPE, faces, 1)) == []
+    state = trained(patterns.RECIPE, faces)
+    assert list(training.train(state, patterns.RECIPE, faces, 1)) == []
 
 
 # ---------------------------------------------------------------- the protocol
@@ -246,16 +246,16 @@ class Sealed(data.Faces):
 
 
 def test_training_never_asks_for_the_test_split():
-    assert len(trained(tiny.RECIPE, tiny.faces(kind=Sealed)).history) == 4
+    assert len(trained(patterns.RECIPE, patterns.faces(kind=Sealed)).history) == 4
 
 
 def test_what_test_holds_changes_nothing(faces):
     test = faces.splits == "test"
-    other = tiny.faces(
+    other = patterns.faces(
         images=np.where(test[:, None, None], np.uint8(0), faces.images),
         labels=np.where(test, 3, faces.labels),
     )
-    one, two = trained(tiny.RECIPE, faces), trained(tiny.RECIPE, other)
+    one, two = trained(patterns.RECIPE, faces), trained(patterns.RECIPE, other)
     assert without_seconds(one.history) == without_seconds(two.history)
 
 
@@ -286,7 +286,7 @@ GOLDEN_RECIPES = {
     "one layer, adam": Recipe(
         "fully_connected", "short", Architecture(), "adam", 3e-4, 0.0, 1, batch_size=32),
     "convolutions, adamw, one-cycle, augmented, smoothed": replace(
-        tiny.RECIPE, epochs=1, dropout_convolution=0.0, dropout_hidden=0.0),
+        patterns.RECIPE, epochs=1, dropout_convolution=0.0, dropout_hidden=0.0),
     "hidden layer, shuffled pixels, subset, weight decay": Recipe(
         "hidden_layer", "short", Architecture((), (16,), shuffle_pixels=True), "adam", 1e-3, 1e-2,
         5, batch_size=100, train_images=100),
