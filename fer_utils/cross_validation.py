@@ -39,7 +39,7 @@ def fold_faces(faces: Faces, folds: int = 3, images: int | None = None) -> list[
 
 
 def one_fold(faces: Faces, pixels: np.ndarray, labels: np.ndarray, held_out: np.ndarray) -> Faces:
-    """A data set whose validation images are those at ``held_out`` and whose others are training."""
+    """A data set: the images at ``held_out`` are its validation, the others its training."""
     splits = np.full(len(labels), "train", dtype="<U10")
     splits[held_out] = "validation"
     names = np.arange(len(labels)).astype(str)
@@ -58,9 +58,9 @@ def cross_validate(
 ) -> list[dict]:
     """Train every recipe on every fold; returns one row a recipe and fold, in that order.
 
-    A row: recipe (its fields), fold, seed, and history (see ``training.train``). Finished folds are
-    read from data/runs/folds or, for FER2013's official split, from data/published; only the rest is
-    trained, one torch thread a worker, so that every backend gives the same numbers.
+    A row: recipe (its fields), fold, seed, and history (see ``training.train``). Finished folds
+    are read from data/runs/folds or, for FER2013's official split, from data/published; only the
+    rest is trained, one torch thread a worker, so that every backend gives the same numbers.
     """
     parts = fold_faces(faces, folds, images)
     work = [(recipe, fold, part) for recipe in recipes for fold, part in enumerate(parts)]

@@ -9,7 +9,8 @@ from fer_utils import progress
 
 
 @pytest.mark.parametrize(
-    "seconds, text", [(0, "0:00"), (59.6, "1:00"), (61, "1:01"), (3599.4, "59:59"), (3661, "1:01:01")]
+    "seconds, text",
+    [(0, "0:00"), (59.6, "1:00"), (61, "1:01"), (3599.4, "59:59"), (3661, "1:01:01")],
 )
 def test_clock(seconds, text):
     assert progress.clock(seconds) == text

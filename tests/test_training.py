@@ -179,7 +179,8 @@ def test_filters_are_kept_from_before_the_first_epoch_on(faces):
 
 
 def test_one_cycle_rises_for_a_quarter_and_ends_near_zero(faces):
-    rates = [row["learning_rate"] for row in trained(replace(patterns.RECIPE, epochs=8), faces).history]
+    history = trained(replace(patterns.RECIPE, epochs=8), faces).history
+    rates = [row["learning_rate"] for row in history]
     peak = patterns.RECIPE.learning_rate
     assert max(rates) == pytest.approx(peak, rel=0.05) and rates.index(max(rates)) == 1
     assert rates[0] < 0.8 * peak and rates[-1] < 0.01 * peak
