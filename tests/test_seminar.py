@@ -92,7 +92,8 @@ def test_the_ledger_has_every_claim_once_and_one_data_set_only(faces):
     assert set(seminar.ledger(other)["verdict"]) == {"not run yet"}
 
 
-def test_the_comparison_has_difference_and_kept_verdict(faces):
+def test_the_comparison_has_difference_and_kept_verdict(faces, monkeypatch):
+    monkeypatch.setattr(seminar, "published_claims", dict)  # as before anything is published
     seminar.verdict("fc-35", "36.1 %", True, faces)
     table = seminar.comparison(
         [("fc-35", 35.35, 37.0, np.float64(36.1)), ("digits", None, None, "97 % & more")], faces)
@@ -103,6 +104,17 @@ def test_the_comparison_has_difference_and_kept_verdict(faces):
     html = table._repr_html_()
     assert "<caption>" in html and "97 % &amp; more" in html
     assert html == table._repr_html_(), "the same table must not change a notebook's text"
+
+
+def test_the_published_column_shows_what_publish_kept(faces, tmp_path, monkeypatch):
+    monkeypatch.setattr(seminar, "ROOT", tmp_path)
+    seminar.verdict("digits", "95 % of digits", True, faces)
+    seminar.publish_claims(faces)
+    table = seminar.comparison(
+        [("digits", None, None, "97 %"), ("fc-35", 35.35, 37.0, None), ("bn", None, None, None)],
+        faces,
+    )
+    assert table.frame["the published run"].tolist() == ["95 % of digits", "37.00 %", "–"]
 
 
 def test_a_table_says_synthetic_in_html_and_in_text(faces):
