@@ -14,13 +14,11 @@ import numpy as np
 import torch
 from sklearn.model_selection import StratifiedGroupKFold
 
-from fer_utils import ROOT, home, write_atomic
+from fer_utils import home, write_atomic
 from fer_utils.data import Faces, image_hashes
 from fer_utils.recipes import Recipe
 from fer_utils.runs import identity
 from fer_utils.training import choose, start, train
-
-PUBLISHED_FOLDS = ROOT / "data" / "published" / "folds.json"
 
 
 def fold_faces(faces: Faces, folds: int = 3, images: int | None = None) -> list[Faces]:
@@ -59,27 +57,22 @@ def cross_validate(
     """Train every recipe on every fold; returns one row a recipe and fold, in that order.
 
     A row: recipe (its fields), fold, seed, and history (see ``training.train``). Finished folds
-    are read from data/runs/folds or, for FER2013's official split, from data/published; only the
-    rest is trained, one torch thread a worker, so that every backend gives the same numbers.
+    are read from data/runs/folds; only the rest is trained, one torch thread a worker, so that
+    every backend gives the same numbers.
     """
     parts = fold_faces(faces, folds, images)
     work = [(recipe, fold, part) for recipe in recipes for fold, part in enumerate(parts)]
-    published = published_folds() if faces.official else {}
     with joblib.parallel_config(backend=backend, n_jobs=1 if backend == "sequential" else jobs):
         return joblib.Parallel(return_as="list")(
-            joblib.delayed(run_fold)(recipe, fold, part, seed, home(), published)
+            joblib.delayed(run_fold)(recipe, fold, part, seed, home())
             for recipe, fold, part in work
         )
 
 
-def run_fold(
-    recipe: Recipe, fold: int, part: Faces, seed: int, folder: Path, published: dict
-) -> dict:
-    """The row of one recipe on one fold: published, kept from before, or trained now and kept."""
+def run_fold(recipe: Recipe, fold: int, part: Faces, seed: int, folder: Path) -> dict:
+    """The row of one recipe on one fold: kept from before, or trained now and kept."""
     key = identity(recipe, part, seed)
     path = folder / "runs" / "folds" / f"{key}.json"
-    if key in published:
-        return published[key]
     if path.exists():
         return json.loads(path.read_text("utf-8"))
     threads = torch.get_num_threads()
@@ -93,10 +86,3 @@ def run_fold(
     row = dict(key=key, recipe=asdict(recipe), fold=fold, seed=seed, history=state.history)
     write_atomic(path, json.dumps(row).encode())
     return row
-
-
-def published_folds() -> dict[str, dict]:
-    """Rows of folds published with the series, by identity."""
-    if not PUBLISHED_FOLDS.exists():
-        return {}
-    return {row["key"]: row for row in json.loads(PUBLISHED_FOLDS.read_text("utf-8"))}

@@ -89,7 +89,8 @@ class Faces:
 
     def counts(self) -> np.ndarray:
         """Images by split (rows: train, validation, test) and class (columns), int64 [3, 7]."""
-        return np.stack([np.bincount(self.split(name)[1], minlength=7) for name in SPLITS])
+        return np.stack(
+            [np.bincount(self.labels[self.splits == name], minlength=7) for name in SPLITS])
 
     def describe(self) -> str:
         """One line: which data this is and how many images each split has."""

@@ -224,8 +224,7 @@ def published_run(recipe: Recipe, seed: int = SEED, faces: Faces | None = None) 
 
 def train_run(recipe: Recipe, faces: Faces, seed: int, folder: Path) -> Run:
     """Train (or go on training) the run of ``folder`` to its end; returns the finished run."""
-    count = int((faces.splits == "train").sum())
-    state = start(recipe, seed, min(count, recipe.train_images or count))
+    state = start(recipe, seed, int((faces.splits == "train").sum()))
     resume(state, folder)
     device = next(state.model.parameters()).device.type
     say = f"Training {recipe.model} ({recipe.profile}, seed {seed}) on {device}"

@@ -62,7 +62,8 @@ def pick_device() -> torch.device:
 
 
 def start(recipe: Recipe, seed: int, images: int, device: torch.device | None = None) -> State:
-    """A fresh network with its optimiser and schedule. images: number of training images.
+    """A fresh network with its optimiser and schedule. images: number of training images at
+    hand, of which the recipe may take fewer.
 
     Weights depend on the seed and the architecture alone. Introduced in notebook 03.
     """
@@ -73,7 +74,8 @@ def start(recipe: Recipe, seed: int, images: int, device: torch.device | None = 
     options = dict(lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     kinds = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
     optimizer = kinds[recipe.optimizer](model.parameters(), **options, fused=True)
-    steps = recipe.epochs * batches(images, recipe.batch_size)
+    used = min(images, recipe.train_images or images)
+    steps = recipe.epochs * batches(used, recipe.batch_size)
     if recipe.schedule == "one-cycle":
         scheduler = torch.optim.lr_scheduler.OneCycleLR(
             optimizer, recipe.learning_rate, steps, pct_start=0.25, cycle_momentum=False

@@ -3,6 +3,7 @@
 import csv
 import io
 import os
+import signal
 import tarfile
 import zipfile
 from pathlib import Path
@@ -38,6 +39,21 @@ def own_environment(monkeypatch, shared_home):
     monkeypatch.delenv("FER_DATA", raising=False)
     monkeypatch.delenv("FER_PUBLISHING", raising=False)
     monkeypatch.setenv("FER_HOME", str(shared_home))
+
+
+@pytest.fixture
+def home(own_environment, tmp_path, monkeypatch):
+    """An empty FER_HOME, nothing published, one thread; SIGTERM's handler is put back."""
+    import patterns  # with torch, after OMP_NUM_THREADS is set
+
+    from fer_utils import runs
+
+    monkeypatch.setenv("FER_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(runs, "PUBLISHED", tmp_path / "published")
+    handler = signal.getsignal(signal.SIGTERM)
+    with patterns.one_thread():
+        yield tmp_path / "home"
+    signal.signal(signal.SIGTERM, handler)
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,16 +14,7 @@ from fer_utils import ROOT, __main__, data, runs, series
 from fer_utils.__main__ import main
 from fer_utils.recipes import recipe
 
-
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    monkeypatch.setenv("FER_HOME", str(tmp_path / "home"))
-    monkeypatch.delenv("FER_DATA", raising=False)
-    monkeypatch.setattr(runs, "PUBLISHED", tmp_path / "published")
-    handler = signal.getsignal(signal.SIGTERM)
-    with patterns.one_thread():
-        yield tmp_path / "home"
-    signal.signal(signal.SIGTERM, handler)
+pytestmark = pytest.mark.usefixtures("home")
 
 
 @pytest.fixture

@@ -18,13 +18,7 @@ SHORT = replace(patterns.RECIPE, epochs=2)
 SPLITS = ("validation", "test")
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    """An empty place for runs, and nothing published."""
-    monkeypatch.setenv("FER_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(runs, "PUBLISHED", tmp_path / "published")
-    with patterns.one_thread():
-        yield tmp_path / "home"
+pytestmark = pytest.mark.usefixtures("home")
 
 
 @pytest.fixture

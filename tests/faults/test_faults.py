@@ -41,14 +41,7 @@ os.fsync = fsync
 """
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    monkeypatch.setenv("FER_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(runs, "PUBLISHED", tmp_path / "published")
-    handler = signal.getsignal(signal.SIGTERM)
-    with patterns.one_thread():
-        yield tmp_path / "home"
-    signal.signal(signal.SIGTERM, handler)
+pytestmark = pytest.mark.usefixtures("home")
 
 
 @pytest.fixture
