@@ -4,7 +4,6 @@ A run's identity is its recipe, the data's fingerprint, the seed and ``TRAINING_
 Own runs lie in data/runs, published ones in data/published. Introduced in notebook 03.
 """
 
-import csv
 import hashlib
 import io
 import json
@@ -17,6 +16,7 @@ from datetime import date
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import safetensors.torch
 import torch
 from filelock import FileLock, Timeout
@@ -70,24 +70,23 @@ class Run:
     @property
     def filters(self) -> np.ndarray:
         """First convolution's filters, start and each epoch, float32 [epochs + 1, F, k, k]."""
-        return (
-            safetensors.torch.load_file(self.folder / "filters.safetensors")["filters"]
-            .float()
-            .numpy()
-        )
+        tensors = safetensors.torch.load_file(self.folder / "filters.safetensors")
+        return tensors["filters"].float().numpy()
 
     def model(self) -> nn.Module:
         """The trained network in evaluation mode. Raises RunError where no weights are kept."""
         path = self.folder / "weights.safetensors"
         if not path.exists():
-            raise RunError(
-                f"{self.folder.name} is published without weights:"
-                " set RETRAIN = True to train it here."
-            )
+            raise RunError(f"{self.folder.name} is published without weights:"
+                           " set RETRAIN = True to train it here.")
         recipe = self.recipe
         network = build(recipe.architecture, recipe.dropout_convolution, recipe.dropout_hidden)
         network.load_state_dict(safetensors.torch.load_file(path))
         return network.to(pick_device()).eval()
+
+    def made_on(self, faces: Faces) -> bool:
+        """True if this run was trained on exactly these images and this split."""
+        return self.record["fingerprint"] == faces.fingerprint
 
     def metrics(self, split: str, faces: Faces) -> dict:
         """Metrics of a split (``evaluation.metrics`` and ``correct`` bits), kept once measured.
@@ -95,12 +94,10 @@ class Run:
         ``test`` is asked for by a notebook's result cell and by ``publish`` only. A published run
         shows its published metrics on the data they were measured on, else is evaluated afresh.
         """
-        own_data = self.record["fingerprint"] == faces.fingerprint
         path = self.folder / "metrics.json"
-        if not own_data and (self.folder / "weights.safetensors").exists():
-            path = (
-                home() / "runs" / "elsewhere" / f"{self.folder.name}-{faces.fingerprint[:12]}.json"
-            )
+        if not self.made_on(faces) and (self.folder / "weights.safetensors").exists():
+            name = f"{self.folder.name}-{faces.fingerprint[:12]}.json"
+            path = home() / "runs" / "elsewhere" / name
         kept = json.loads(path.read_text("utf-8")) if path.exists() else {}
         if split not in kept:
             kept[split] = measure(self.model(), split, faces)
@@ -112,7 +109,13 @@ class Run:
         return json.loads((self.folder / "metrics.json").read_text("utf-8"))
 
     def correct(self, split: str, faces: Faces) -> np.ndarray:
-        """Whether each image of a split was classified correctly, bool [n], by file name."""
+        """Whether each image of a split was classified correctly, bool [n], by file name.
+
+        Raises RunError for a run without weights on another copy of its data, whose images may
+        stand in another order.
+        """
+        if not self.made_on(faces):
+            self.model()  # raises where there are no weights
         kept = self.metrics(split, faces)
         bits = np.frombuffer(bytes.fromhex(kept["correct"]), np.uint8)
         return np.unpackbits(bits, count=kept["n"]).astype(bool)
@@ -121,10 +124,8 @@ class Run:
         """One line: model, profile, seed, origin, epochs and validation accuracy."""
         last, r = self.history[-1], self.recipe
         when = "" if self.origin == "trained now" else f" of {self.provenance['date']}"
-        return (
-            f"{r.model} ({r.profile}, seed {self.seed}): {self.origin}{when},"
-            f" {last['epoch']} epochs, validation accuracy {last['validation_accuracy']:.2%}"
-        )
+        return (f"{r.model} ({r.profile}, seed {self.seed}): {self.origin}{when}, {last['epoch']}"
+                f" epochs, validation accuracy {last['validation_accuracy']:.2%}")
 
 
 def measure(model: nn.Module, split: str, faces: Faces) -> dict:
@@ -199,24 +200,25 @@ def load_run(folder: Path, origin: str) -> Run | None:
     return Run(Recipe(architecture=Architecture(**shape), **fields), folder, origin, record)
 
 
-def published_runs() -> list[Run]:
-    """All runs in data/published, in alphabetical order."""
-    return [load_run(path.parent, "published run") for path in sorted(PUBLISHED.glob("*/run.json"))]
+def published_runs(data: str = "fer2013") -> list[Run]:
+    """All runs in data/published on ``fer2013`` or on ``synthetic``, in alphabetical order."""
+    paths = sorted(PUBLISHED.glob("*/run.json"))
+    found = [load_run(path.parent, "published run") for path in paths]
+    return [run for run in found if run.record["data"] == data]
 
 
 def published_run(recipe: Recipe, seed: int = SEED, faces: Faces | None = None) -> Run | None:
     """The published run of this recipe and seed; None if there is none or ``faces`` is other data.
 
-    Offered where the class counts by split are FER2013's official ones.
+    On FER2013 it is offered where the class counts by split are the official ones, on drawn faces
+    where they are of the same version. Without ``faces``: the run on FER2013.
     """
-    if faces is not None and not faces.official:
-        return None
-    same = (
-        run
-        for run in published_runs()
-        if run.recipe.identity() == recipe.identity() and run.seed == seed
-    )
-    return next(same, None)
+    drawn = faces is not None and faces.synthetic
+    for run in published_runs("synthetic" if drawn else "fer2013"):
+        offered = faces is None or faces.official or faces.fingerprint == run.record["fingerprint"]
+        if offered and run.seed == seed and run.recipe.identity() == recipe.identity():
+            return run
+    return None
 
 
 # --- training a run ------------------------------------------------------------------------------
@@ -231,9 +233,8 @@ def train_run(recipe: Recipe, faces: Faces, seed: int, folder: Path) -> Run:
     done = len(state.history)
     print(f"{say}: {recipe.epochs} epochs" + (f", going on after epoch {done}" if done else ""))
     try:
-        for row in track(
-            train(state, recipe, faces, seed), recipe.model, recipe.epochs, initial=done
-        ):
+        epochs = train(state, recipe, faces, seed)
+        for row in track(epochs, recipe.model, recipe.epochs, initial=done):
             save_checkpoint(state, folder)
             tqdm.write(progress_line(state.history, recipe.epochs))  # a print would tear the bar
         finish(state, recipe, faces, seed, folder)
@@ -241,9 +242,8 @@ def train_run(recipe: Recipe, faces: Faces, seed: int, folder: Path) -> Run:
         print(f"Stopped after epoch {len(state.history)} of {recipe.epochs}; run again to go on.")
         raise
     except OSError as error:
-        raise RunError(
-            f"{folder} cannot be written ({error.strerror}): make room, then run again to go on."
-        ) from error
+        raise RunError(f"{folder} cannot be written ({error.strerror}): make room, then run again"
+                       " to go on.") from error
     return load_run(folder, "trained now")
 
 
@@ -251,11 +251,11 @@ def progress_line(history: list[dict], epochs: int) -> str:
     """What an epoch's end prints: accuracy and losses, its seconds and the time left."""
     row = history[-1]
     pace = sum(each["seconds"] for each in history) / len(history)
-    return (
-        f"epoch {row['epoch']:3d}/{epochs}  validation accuracy {row['validation_accuracy']:6.2%}"
-        f"  loss {row['validation_loss']:.3f} (training {row['train_loss']:.3f})"
-        f"  {row['seconds']:.1f} s, {clock(pace * (epochs - row['epoch']))} left"
-    )
+    left = clock(pace * (epochs - row["epoch"]))
+    return (f"epoch {row['epoch']:3d}/{epochs}"
+            f"  validation accuracy {row['validation_accuracy']:6.2%}"
+            f"  loss {row['validation_loss']:.3f} (training {row['train_loss']:.3f})"
+            f"  {row['seconds']:.1f} s, {left} left")
 
 
 def save_checkpoint(state: State, folder: Path) -> None:
@@ -330,10 +330,8 @@ def save_weights(model: nn.Module, folder: Path, dtype: torch.dtype) -> None:
 
 def save_tensors(tensors: dict[str, torch.Tensor], path: Path) -> None:
     """Write tensors as one safetensors file, atomically."""
-    write_atomic(
-        path,
-        safetensors.torch.save({name: tensor.contiguous() for name, tensor in tensors.items()}),
-    )
+    plain = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    write_atomic(path, safetensors.torch.save(plain))
 
 
 def write_json(path: Path, value) -> None:
@@ -347,52 +345,51 @@ def write_json(path: Path, value) -> None:
 def publish_runs(faces: Faces, with_weights: set[str]) -> list[Path]:
     """Copy each finished own run on ``faces`` (not smoke) to data/published; write results.csv.
 
-    with_weights: models whose weights of the default seed are shipped, as float16; metrics are
-    those of the weights as shipped. Raises RunError unless ``faces`` has the official split, if
-    nothing is there to publish, or if two runs would get one folder.
+    with_weights: models whose weights of the default seed are shipped, as float16, when trained on
+    FER2013; metrics are those of the weights as shipped. Raises RunError unless ``faces`` has the
+    official split or is drawn, if nothing is there to publish, or if two runs would get one folder.
     """
-    if not faces.official:
-        raise RunError("Only runs on FER2013's official split are published: use --data fer2013.")
+    if not (faces.official or faces.synthetic):
+        raise RunError("Only runs on FER2013's official split and on drawn faces are published: use"
+                       " --data fer2013 or --data synthetic.")
     chosen: dict[Path, Run] = {}
     for path in sorted((home() / "runs").glob("*/run.json")):
         run = load_run(path.parent, "own run")
         if run.record["fingerprint"] == faces.fingerprint and run.recipe.profile != "smoke":
-            other = chosen.setdefault(published_folder(run), run)
+            other = chosen.setdefault(published_folder(run, faces), run)
             if other is not run:
-                raise RunError(
-                    f"{other.folder.name} and {run.folder.name} would both be published as"
-                    f" {published_folder(run).name}: rename the model of one, or delete one."
-                )
-    for run in chosen.values():
-        publish_run(run, faces, run.recipe.model in with_weights and run.seed == SEED)
+                raise RunError(f"{other.folder.name} and {run.folder.name} would both be published"
+                               f" as {published_folder(run, faces).name}: rename the model of one,"
+                               " or delete one.")
+    for target, run in chosen.items():
+        shipped = faces.official and run.recipe.model in with_weights and run.seed == SEED
+        publish_run(run, faces, target, shipped)
     rows = [results_row(run) for run in published_runs()]
-    if not rows:
+    if not (rows or chosen):
         raise RunError("No finished run on this data to publish: train one first.")
-    text = io.StringIO()
-    writer = csv.DictWriter(text, rows[0], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_atomic(PUBLISHED / "results.csv", text.getvalue().encode())
+    if rows:
+        table = pd.DataFrame(rows).to_csv(index=False, lineterminator="\n")
+        write_atomic(PUBLISHED / "results.csv", table.encode())
     return sorted(PUBLISHED.glob("*/"))
 
 
-def published_folder(run: Run) -> Path:
-    """data/published/<model>-<profile>[-s<seed>]; the default seed is not named."""
+def published_folder(run: Run, faces: Faces) -> Path:
+    """data/published/<model>-<profile>[-s<seed>][-synthetic]; the default seed is not named."""
     seed = "" if run.seed == SEED else f"-s{run.seed}"
-    return PUBLISHED / f"{run.recipe.model}-{run.recipe.profile}{seed}"
+    drawn = "-synthetic" if faces.synthetic else ""
+    return PUBLISHED / f"{run.recipe.model}-{run.recipe.profile}{seed}{drawn}"
 
 
-def publish_run(run: Run, faces: Faces, weights: bool) -> None:
+def publish_run(run: Run, faces: Faces, target: Path, weights: bool) -> None:
     """Write the run's folder in data/published: no labels, no pictures."""
-    target = published_folder(run)
     if target.exists():
         shutil.rmtree(target)
     save_weights(run.model(), target, torch.float16)
     if run.recipe.architecture.convolutions:
-        save_tensors(
-            {"filters": torch.from_numpy(run.filters).half()}, target / "filters.safetensors"
-        )
-    write_json(target / "run.json", run.record | {"data": "fer2013"})
+        filters = torch.from_numpy(run.filters).half()
+        save_tensors({"filters": filters}, target / "filters.safetensors")
+    kind = "synthetic" if faces.synthetic else "fer2013"
+    write_json(target / "run.json", run.record | {"data": kind})
     shipped = load_run(target, "published run")
     for split in ("validation", "test"):
         shipped.metrics(split, faces)

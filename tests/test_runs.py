@@ -10,7 +10,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from fer_utils import data, evaluation, models, runs, seminar, training
+from fer_utils import data, evaluation, models, runs, seminar, synthetic, training
 from fer_utils.models import Architecture
 from fer_utils.runs import RunError, train_or_load
 
@@ -295,6 +295,10 @@ def test_a_published_run_without_weights_shows_its_numbers_and_says_what_it_lack
     assert run.correct("test", official).shape == (42,)
     with pytest.raises(RunError, match="tiny-short is published without weights.*RETRAIN = True"):
         run.model()
+    copied = copy_under_other_fingerprint(official)
+    check_consistent(run.metrics("test", copied))
+    with pytest.raises(RunError, match="tiny-short is published without weights"):
+        run.correct("test", copied)  # image by image it would be compared in the wrong order
 
 
 def test_a_reader_without_the_run_gets_the_published_one(official, home, monkeypatch, no_training):
@@ -362,15 +366,44 @@ def test_two_runs_for_one_published_folder_are_refused(official):
     assert not runs.PUBLISHED.exists()
 
 
-def test_only_the_official_split_is_published(faces):
+def test_only_the_official_split_and_drawn_faces_are_published(faces):
     train_or_load(SHORT, faces)
     with pytest.raises(RunError, match="official split"):
         runs.publish_runs(faces, set())
 
 
+def test_runs_on_drawn_faces_are_published_apart(official, home, monkeypatch, no_training):
+    publish(official)
+    splits = official.splits.copy()
+    splits[0] = "test"
+    drawn = replace(patterns.faces(seed=9, splits=splits), source="synthetic")
+    own = train_or_load(SHORT, drawn)
+    results = (runs.PUBLISHED / "results.csv").read_bytes()
+    runs.publish_runs(drawn, {"tiny"})
+    assert (runs.PUBLISHED / "results.csv").read_bytes() == results, "a table of FER2013 alone"
+    assert [run.folder.name for run in runs.published_runs("synthetic")] == ["tiny-short-synthetic"]
+    assert [run.folder.name for run in runs.published_runs()] == ["tiny-short", "tiny-short-s7"]
+
+    monkeypatch.setenv("FER_HOME", str(home.parent / "reader"))
+    no_training()
+    run = train_or_load(SHORT, drawn)
+    assert run.folder.name == "tiny-short-synthetic" and run.history == own.history
+    check_consistent(run.metrics("test", drawn))
+    with pytest.raises(RunError, match="without weights"):
+        run.model()
+    assert train_or_load(SHORT, official).folder.name == "tiny-short"
+    newer = replace(drawn, fingerprint="synthetic-99")
+    assert runs.published_run(SHORT, faces=newer) is None, "faces of another version"
+
+
 # ---------------------------------------------------------------- what the repository ships
 
 SHIPPED = sorted(path.parent for path in (data.ROOT / "data" / "published").glob("*/run.json"))
+DRAWN = synthetic.faces(seed=0)[1:]
+COUNTS = {
+    "fer2013": {split: list(counts) for split, counts in seminar.CLASS_COUNTS.items()},
+    "synthetic": {split: np.bincount(DRAWN[0][DRAWN[1] == split]).tolist() for split in SPLITS},
+}
 ALLOWED = {"run.json", "metrics.json", "weights.safetensors", "filters.safetensors"}
 
 
@@ -389,7 +422,7 @@ def test_a_shipped_run_is_consistent_and_holds_no_label_and_no_picture(folder):
                                 "confusion", "correct", "n_clean", "accuracy_clean"}  # fmt: skip
         check_consistent(metrics)
         rows = np.sum(metrics["confusion"], axis=1).tolist()
-        assert rows == list(seminar.CLASS_COUNTS[split]), "not FER2013's official split"
+        assert rows == COUNTS[run.record["data"]][split], "not FER2013's official split"
     # The last epoch's accuracy, but for the rounding of weights to float16.
     last = run.history[-1]["validation_accuracy"]
     assert run.published_metrics()["validation"]["accuracy"] == pytest.approx(last, abs=0.002)
