@@ -8,11 +8,12 @@ import sys
 
 import torch
 
-from fer_utils import data, runs, seminar, series, training
+from fer_utils import cross_validation, data, runs, seminar, series, training
 from fer_utils.models import ARCHITECTURES
 from fer_utils.recipes import PROFILES, recipe
 
-SHIPPED = {"fully_connected", "shallow", "deep", "deeper"}  # models published with weights
+# Models that are published with their weights.
+SHIPPED = {"fully_connected", "hidden_layer", "shallow", "deep", "deeper"}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -126,10 +127,13 @@ def train_model(options) -> None:
 
 
 def publish_results(options) -> None:
-    """``publish``: own runs on real data to data/published, then the notebooks' outputs."""
+    """``publish``: own runs to data/published and, on real data, the notebooks' outputs."""
     faces = data.load(options.data)
     for folder in runs.publish_runs(faces, SHIPPED):
         print(folder.relative_to(data.ROOT))
+    cross_validation.publish_folds(faces)
+    if faces.synthetic:
+        return
     os.environ["FER_PUBLISHING"] = "1"  # single faces are reduced to 6 × 6 values
     folder = series.run(options.data).parent
     for notebook in series.select():

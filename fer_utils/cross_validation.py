@@ -16,9 +16,10 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from fer_utils import home, write_atomic
 from fer_utils.data import Faces, image_hashes
+from fer_utils.progress import track
 from fer_utils.recipes import Recipe
-from fer_utils.runs import identity
-from fer_utils.training import choose, start, train
+from fer_utils.runs import PUBLISHED, as_recipe, identity, write_json
+from fer_utils.training import TRAINING_VERSION, choose, start, train
 
 
 def fold_faces(faces: Faces, folds: int = 3, images: int | None = None) -> list[Faces]:
@@ -46,43 +47,84 @@ def one_fold(faces: Faces, pixels: np.ndarray, labels: np.ndarray, held_out: np.
 
 
 def cross_validate(
-    recipes: list[Recipe],
-    faces: Faces,
-    folds: int = 3,
-    images: int | None = None,
-    seed: int = 42,
-    backend: str = "sequential",
-    jobs: int = -1,
-) -> list[dict]:
+    recipes: list[Recipe], faces: Faces, folds: int = 3, images: int | None = None, seed: int = 42,
+    backend: str = "sequential", jobs: int = -1, retrain: bool = False,
+) -> list[dict]:  # fmt: skip
     """Train every recipe on every fold; returns one row a recipe and fold, in that order.
 
-    A row: recipe (its fields), fold, seed, and history (see ``training.train``). Finished folds
-    are read from data/runs/folds; only the rest is trained, one torch thread a worker, so that
-    every backend gives the same numbers.
+    A row: recipe (its fields), fold, history (see ``training.train``), and its search's settings.
+    Finished folds are read from data/runs/folds, else from the published ones (``retrain``: from
+    neither); only the rest is trained, one torch thread a worker, so that every backend gives the
+    same numbers. images: see :func:`fold_faces`. jobs: workers, -1 for one a core.
     """
+    shipped = published_folds(faces)
+    work = []
     parts = fold_faces(faces, folds, images)
-    work = [(recipe, fold, part) for recipe in recipes for fold, part in enumerate(parts)]
+    for recipe in recipes:
+        for fold, part in enumerate(parts):
+            place = dict(fold=fold, folds=folds, images=images, seed=seed)
+            known = shipped.get(setting(recipe, place))
+            place["fingerprint"] = faces.fingerprint
+            work.append(joblib.delayed(run_fold)(recipe, part, place, known, retrain, home()))
     with joblib.parallel_config(backend=backend, n_jobs=1 if backend == "sequential" else jobs):
-        return joblib.Parallel(return_as="list")(
-            joblib.delayed(run_fold)(recipe, fold, part, seed, home())
-            for recipe, fold, part in work
-        )
+        rows = joblib.Parallel(return_as="generator")(work)
+        return list(track(rows, "folds", len(work)))
 
 
-def run_fold(recipe: Recipe, fold: int, part: Faces, seed: int, folder: Path) -> dict:
-    """The row of one recipe on one fold: kept from before, or trained now and kept."""
-    key = identity(recipe, part, seed)
-    path = folder / "runs" / "folds" / f"{key}.json"
-    if path.exists():
+def run_fold(
+    recipe: Recipe, part: Faces, place: dict, known: dict | None, retrain: bool, folder: Path
+) -> dict:
+    """The row of one recipe on one fold: kept in ``folder`` from before, ``known``, or trained now.
+
+    place: fold, folds, images, seed, and the fingerprint of the whole data set.
+    """
+    path = folder / "runs" / "folds" / f"{identity(recipe, part, place['seed'])}.json"
+    if not retrain and path.exists():
         return json.loads(path.read_text("utf-8"))
+    if not retrain and known:
+        return known
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        state = start(recipe, seed, int((part.splits == "train").sum()))
-        for _ in train(state, recipe, part, seed):
+        state = start(recipe, place["seed"], int((part.splits == "train").sum()))
+        for _ in train(state, recipe, part, place["seed"]):
             pass
     finally:
         torch.set_num_threads(threads)
-    row = dict(key=key, recipe=asdict(recipe), fold=fold, seed=seed, history=state.history)
-    write_atomic(path, json.dumps(row).encode())
-    return row
+    row = json.dumps(place | {"recipe": asdict(recipe), "history": state.history})
+    write_atomic(path, row.encode())
+    return json.loads(row)  # the same lists as when it is read again
+
+
+# --- publishing ----------------------------------------------------------------------------------
+
+
+def setting(recipe: Recipe, place: dict) -> str:
+    """Hash of all that a fold's numbers depend on but the pictures: the same for every copy."""
+    parts = [recipe.identity(), *(place[name] for name in ("fold", "folds", "images", "seed"))]
+    parts = json.dumps([*parts, TRAINING_VERSION], sort_keys=True)
+    return hashlib.sha256(parts.encode()).hexdigest()[:16]
+
+
+def published_path(faces: Faces) -> Path:
+    """The one file of published folds on drawn faces, or on FER2013."""
+    return PUBLISHED / f"folds-{'synthetic' if faces.synthetic else 'fer2013'}.json"
+
+
+def published_folds(faces: Faces) -> dict[str, dict]:
+    """Published rows by their ``setting``, offered as published runs are: see ``published_run``."""
+    path = published_path(faces)
+    rows = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    return {key: row for key, row in rows.items()
+            if faces.official or row["fingerprint"] == faces.fingerprint}
+
+
+def publish_folds(faces: Faces) -> None:
+    """Add all own folds of searches on ``faces`` (not smoke) to the published ones."""
+    rows = published_folds(faces)
+    for path in sorted((home() / "runs" / "folds").glob("*.json")):
+        row = json.loads(path.read_text("utf-8"))
+        if row["fingerprint"] == faces.fingerprint and row["recipe"]["profile"] != "smoke":
+            rows[setting(as_recipe(row["recipe"]), row)] = row
+    if rows:
+        write_json(published_path(faces), rows)

@@ -56,10 +56,10 @@ class Faces:
     images: uint8 [N, 48, 48], 0 black to 255 white. labels: int64 [N], alphabetical, 0 angry to
     6 surprise. names: str [N], ``split folder/class/file`` or ``row 00000`` of a csv. splits:
     str [N], one of ``train``, ``validation``, ``test``. fingerprint: sha256 (hex) of images, labels
-    and splits; of drawn faces ``synthetic-VERSION``. source: ``synthetic``, ``fer2013``, ``fer2013-seminar-split``, or the name of the
-    file or folder/ given. report: what was found while reading: ``layout``, ``converted`` (images
-    that were not grey 48×48), ``refused`` (files that are no part of the data), and what
-    :func:`data_report` counts. Introduced in notebook 01.
+    and splits; of drawn faces ``synthetic-VERSION``. source: ``synthetic``, ``fer2013``,
+    ``fer2013-seminar-split``, or the name of the file or folder/ given. report: what was found
+    while reading: ``layout``, ``converted`` (images that were not grey 48×48), ``refused`` (files
+    that are no part of the data), and what :func:`data_report` counts. Introduced in notebook 01.
     """
 
     images: np.ndarray

@@ -193,11 +193,15 @@ def load_run(folder: Path, origin: str) -> Run | None:
         record = json.loads(path.read_text("utf-8"))
     except ValueError as error:
         raise RunError(f"{path} is damaged: delete its folder and run again.") from error
-    fields = dict(record["recipe"])
-    shape = fields.pop("architecture")
+    return Run(as_recipe(record["recipe"]), folder, origin, record)
+
+
+def as_recipe(fields: dict) -> Recipe:
+    """The recipe that ``dataclasses.asdict`` and JSON made plain values of."""
+    shape = dict(fields["architecture"])
     shape["convolutions"] = tuple(map(tuple, shape["convolutions"]))
     shape["hidden"] = tuple(shape["hidden"])
-    return Run(Recipe(architecture=Architecture(**shape), **fields), folder, origin, record)
+    return Recipe(**fields | {"architecture": Architecture(**shape)})
 
 
 def published_runs(data: str = "fer2013") -> list[Run]:
@@ -363,7 +367,8 @@ def publish_runs(faces: Faces, with_weights: set[str]) -> list[Path]:
                                " or delete one.")
     for target, run in chosen.items():
         shipped = faces.official and run.recipe.model in with_weights and run.seed == SEED
-        publish_run(run, faces, target, shipped)
+        if not is_published(run, target, shipped):
+            publish_run(run, faces, target, shipped)
     rows = [results_row(run) for run in published_runs()]
     if not (rows or chosen):
         raise RunError("No finished run on this data to publish: train one first.")
@@ -378,6 +383,14 @@ def published_folder(run: Run, faces: Faces) -> Path:
     seed = "" if run.seed == SEED else f"-s{run.seed}"
     drawn = "-synthetic" if faces.synthetic else ""
     return PUBLISHED / f"{run.recipe.model}-{run.recipe.profile}{seed}{drawn}"
+
+
+def is_published(run: Run, target: Path, weights: bool) -> bool:
+    """True if exactly this training is in ``target`` already, with or without weights as asked."""
+    known = load_run(target, "published run")
+    files = {path.name for path in target.glob("*")}
+    same = known and known.history == run.history and known.recipe == run.recipe
+    return bool(same) and "metrics.json" in files and weights == ("weights.safetensors" in files)
 
 
 def publish_run(run: Run, faces: Faces, target: Path, weights: bool) -> None:

@@ -1,12 +1,13 @@
 """Folds without leaks, and a search that goes on where it was killed."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import patterns
 import pytest
 
-from fer_utils import cross_validation
+from fer_utils import cross_validation, data, runs
 from fer_utils.data import image_hashes
 
 RECIPES = [replace(patterns.RECIPE, epochs=1, learning_rate=rate) for rate in (1e-3, 1e-2)]
@@ -56,3 +57,60 @@ def test_a_killed_search_goes_on_without_redoing_folds(tmp_path, monkeypatch):
     assert len(counted) == 3
     assert [row["fold"] for row in rows] == [0, 1, 2, 0, 1, 2]
     assert [row["recipe"]["learning_rate"] for row in rows] == [1e-3] * 3 + [1e-2] * 3
+
+
+def without_times(rows):
+    """The rows without what differs between two trainings of the same fold."""
+    return [[{**epoch, "seconds": 0} for epoch in row["history"]] for row in rows]
+
+
+def test_every_backend_gives_the_same_folds_and_numbers(tmp_path, monkeypatch):
+    found = []
+    for backend in ("sequential", "threading", "loky"):
+        monkeypatch.setenv("FER_HOME", str(tmp_path / backend))
+        jobs = 1 if backend == "threading" else 2  # torch's random state is one for all threads
+        rows = cross_validation.cross_validate(
+            RECIPES[:1], patterns.faces(), backend=backend, jobs=jobs)
+        names = sorted(path.name for path in (tmp_path / backend).glob("runs/folds/*.json"))
+        found.append((names, without_times(rows)))
+    assert found[0] == found[1] == found[2] and len(found[0][0]) == 3
+
+
+def test_published_folds_are_offered_on_every_copy_of_the_data(tmp_path, monkeypatch):
+    faces = patterns.faces()
+    counts = dict(zip(data.SPLITS, faces.counts().tolist(), strict=True))
+    monkeypatch.setattr(data, "CLASS_COUNTS", counts)
+    monkeypatch.setattr(cross_validation, "PUBLISHED", tmp_path / "published")
+    monkeypatch.setenv("FER_HOME", str(tmp_path / "author"))
+    known = cross_validation.cross_validate(RECIPES, faces)
+    cross_validation.publish_folds(faces)
+
+    monkeypatch.setenv("FER_HOME", str(tmp_path / "reader"))
+    copied = patterns.faces(images=faces.images ^ 1)
+    trained, train = [], cross_validation.train
+    monkeypatch.setattr(
+        cross_validation, "train", lambda *job: trained.append(job) or train(*job))
+    assert cross_validation.cross_validate(RECIPES, copied) == known
+    assert not trained
+    other = [replace(RECIPES[0], epochs=2)]
+    for changed in (dict(recipes=other), dict(recipes=RECIPES[:1], seed=1),
+                    dict(recipes=RECIPES[:1], images=100), dict(recipes=RECIPES[:1], folds=2),
+                    dict(recipes=RECIPES[:1], retrain=True)):
+        trained.clear()
+        cross_validation.cross_validate(faces=copied, **changed)
+        assert len(trained) == changed.get("folds", 3), changed
+    monkeypatch.setattr(data, "CLASS_COUNTS", {split: (1,) * 7 for split in data.SPLITS})
+    trained.clear()
+    cross_validation.cross_validate(RECIPES, patterns.faces(seed=9))
+    assert len(trained) == 6, "other data"
+
+
+def test_the_shipped_folds_hold_no_pictures_and_their_keys_are_right():
+    for path in runs.PUBLISHED.glob("folds-*.json"):
+        rows = json.loads(path.read_text("utf-8"))
+        for key, row in rows.items():
+            assert set(row) == {
+                "fold", "folds", "images", "seed", "fingerprint", "recipe", "history"}  # fmt: skip
+            recipe = runs.as_recipe(row["recipe"])
+            assert cross_validation.setting(recipe, row) == key
+            assert len(row["history"]) == recipe.epochs
