@@ -38,13 +38,12 @@ def metrics(labels: np.ndarray, predicted: np.ndarray) -> dict:
     matrix = sk.confusion_matrix(labels, predicted, labels=classes)
     with np.errstate(invalid="ignore"):
         recall = matrix.diagonal() / matrix.sum(1)
+    f1 = sk.f1_score(labels, predicted, labels=classes, average="macro", zero_division=0)
     return {
         "n": int(matrix.sum()),
         "accuracy": float(matrix.trace() / matrix.sum()),
         "balanced_accuracy": float(np.nanmean(recall)),
-        "macro_f1": float(
-            sk.f1_score(labels, predicted, labels=classes, average="macro", zero_division=0)
-        ),
+        "macro_f1": float(f1),
         "recall": recall.tolist(),
         "confusion": matrix.tolist(),
     }
@@ -59,17 +58,14 @@ def wilson_interval(correct: int, n: int) -> tuple[float, float]:
     return float(interval.low), float(interval.high)
 
 
-def bootstrap_interval(
-    correct: np.ndarray, seed: int = 0, resamples: int = 2000
-) -> tuple[float, float]:
+def bootstrap_interval(correct: np.ndarray, seed=0, resamples=2000) -> tuple[float, float]:
     """95 % percentile bootstrap interval (0 … 1) of an accuracy. correct: bool [n].
 
     Introduced in notebook 03.
     """
+    # Resampling 0s and 1s is a binomial draw.
     draws = np.random.default_rng(seed).binomial(len(correct), np.mean(correct), resamples)
-    low, high = np.percentile(
-        draws / len(correct), [2.5, 97.5]
-    )  # resampling 0s and 1s is a binomial draw
+    low, high = np.percentile(draws / len(correct), [2.5, 97.5])
     return float(low), float(high)
 
 

@@ -86,9 +86,8 @@ def build(
     channels, side = 1, SIZE
     blocks = len(architecture.convolutions)
     for number, (filters, kernel) in enumerate(architecture.convolutions, 1):
-        layers.append(
-            nn.Conv2d(channels, filters, kernel, padding="same", bias=not architecture.batch_norm)
-        )
+        bias = not architecture.batch_norm
+        layers.append(nn.Conv2d(channels, filters, kernel, padding="same", bias=bias))
         if architecture.batch_norm:
             layers.append(nn.BatchNorm2d(filters))
         if dropout_convolution:
@@ -136,21 +135,12 @@ def layer_table(architecture: Architecture) -> list[dict]:
     for layer in model:
         x = layer(x)
         if isinstance(layer, (nn.Conv2d, nn.Linear)):
-            positions = x[0, 0].numel() if x.ndim == 4 else 1
-            name = (
-                f"convolution {layer.kernel_size[0]}×{layer.kernel_size[1]}"
-                if x.ndim == 4
-                else "fully connected"
-            )
-            shape = tuple(x.shape[1:])
-            rows.append(
-                dict(
-                    layer=name,
-                    output=shape,
-                    parameters=0,
-                    multiply_adds=layer.weight.numel() * positions,
-                )
-            )
+            positions, name = 1, "fully connected"
+            if x.ndim == 4:
+                positions, name = x[0, 0].numel(), "convolution {}×{}".format(*layer.kernel_size)
+            work = layer.weight.numel() * positions
+            row = dict(layer=name, output=tuple(x.shape[1:]), parameters=0, multiply_adds=work)
+            rows.append(row)
         if rows:
             rows[-1]["parameters"] += parameters(layer)
     return rows

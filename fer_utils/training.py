@@ -68,9 +68,8 @@ def start(recipe: Recipe, seed: int, images: int, device: torch.device | None = 
     Weights depend on the seed and the architecture alone. Introduced in notebook 03.
     """
     torch.manual_seed(seed)
-    model = build(recipe.architecture, recipe.dropout_convolution, recipe.dropout_hidden).to(
-        device or pick_device()
-    )
+    model = build(recipe.architecture, recipe.dropout_convolution, recipe.dropout_hidden)
+    model = model.to(device or pick_device())
     options = dict(lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     kinds = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
     optimizer = kinds[recipe.optimizer](model.parameters(), **options, fused=True)
@@ -96,11 +95,9 @@ def choose(labels: np.ndarray, count: int | None, seed: int = 0) -> np.ndarray:
     """Indices of ``count`` images with the classes in proportion (all for None), int64, sorted."""
     if count is None or count >= len(labels):
         return np.arange(len(labels))
-    return np.sort(
-        train_test_split(
-            np.arange(len(labels)), train_size=count, stratify=labels, random_state=seed
-        )[0]
-    )
+    everything = np.arange(len(labels))
+    chosen, _ = train_test_split(everything, train_size=count, stratify=labels, random_state=seed)
+    return np.sort(chosen)
 
 
 def augment(images: torch.Tensor, mirror: bool, shift: int) -> torch.Tensor:
@@ -117,12 +114,10 @@ def augment(images: torch.Tensor, mirror: bool, shift: int) -> torch.Tensor:
             for axis in (rows, columns)
         )
     if mirror:
-        columns = torch.where(
-            torch.rand(count, 1, device=device) < 0.5, columns, side - 1 - columns
-        )
-    return images[
-        torch.arange(count, device=device)[:, None, None], rows[:, :, None], columns[:, None, :]
-    ]
+        same = torch.rand(count, 1, device=device) < 0.5
+        columns = torch.where(same, columns, side - 1 - columns)
+    number = torch.arange(count, device=device)[:, None, None]
+    return images[number, rows[:, :, None], columns[:, None, :]]
 
 
 def train(state: State, recipe: Recipe, faces: Faces, seed: int):
@@ -139,9 +134,8 @@ def train(state: State, recipe: Recipe, faces: Faces, seed: int):
     images, labels = tensors(faces, "train", device)
     chosen = torch.from_numpy(choose(labels.cpu().numpy(), recipe.train_images)).to(device)
     images, labels = images[chosen], labels[chosen]
-    watched = torch.from_numpy(np.random.default_rng(0).permutation(len(labels))[:WATCHED]).to(
-        device
-    )
+    watched = np.random.default_rng(0).permutation(len(labels))[:WATCHED]
+    watched = images[watched], labels[watched]
     validation = tensors(faces, "validation", device)
     torch.set_float32_matmul_precision("high")  # TF32 on a GPU; nothing changes on a CPU
     for epoch in range(len(state.history) + 1, recipe.epochs + 1):
@@ -149,12 +143,8 @@ def train(state: State, recipe: Recipe, faces: Faces, seed: int):
         began = time.perf_counter()
         rate = train_epoch(state, recipe, images, labels)
         row = dict(epoch=epoch, learning_rate=rate, seconds=time.perf_counter() - began)
-        row["train_loss"], row["train_accuracy"] = loss_and_accuracy(
-            state.model, images[watched], labels[watched]
-        )
-        row["validation_loss"], row["validation_accuracy"] = loss_and_accuracy(
-            state.model, *validation
-        )
+        for name, part in (("train", watched), ("validation", validation)):
+            row[f"{name}_loss"], row[f"{name}_accuracy"] = loss_and_accuracy(state.model, *part)
         check(row["train_loss"], recipe, f"the end of epoch {epoch}", rate)
         state.history.append(row)
         keep_filters(state)
@@ -169,9 +159,8 @@ def train_epoch(state: State, recipe: Recipe, images: torch.Tensor, labels: torc
         batch = order[step * recipe.batch_size : (step + 1) * recipe.batch_size]
         x = augment(images[batch], recipe.mirror, recipe.shift)[:, None].float() / 255
         x = x.contiguous(memory_format=torch.channels_last)
-        loss = F.cross_entropy(
-            state.model(x), labels[batch], label_smoothing=recipe.label_smoothing
-        )
+        smoothing = recipe.label_smoothing
+        loss = F.cross_entropy(state.model(x), labels[batch], label_smoothing=smoothing)
         rate = state.scheduler.get_last_lr()[0]
         check(loss.item(), recipe, f"epoch {len(state.history) + 1}, step {step + 1}", rate)
         state.optimizer.zero_grad()
@@ -184,10 +173,8 @@ def train_epoch(state: State, recipe: Recipe, images: torch.Tensor, labels: torc
 def check(loss: float, recipe: Recipe, where: str, rate: float) -> None:
     """Raise TrainingError unless the loss is a number."""
     if not math.isfinite(loss):
-        raise TrainingError(
-            f"The loss of {recipe.model} is {loss} at {where} with learning rate {rate:g}:"
-            " choose a smaller one."
-        )
+        raise TrainingError(f"The loss of {recipe.model} is {loss} at {where} with learning rate"
+                            f" {rate:g}: choose a smaller one.")
 
 
 def tensors(faces: Faces, split: str, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
@@ -206,9 +193,8 @@ def loss_and_accuracy(
     """
     model.eval()
     scores = torch.cat(list(logits(model, images)))
-    return F.cross_entropy(scores, labels).item(), (
-        scores.argmax(1) == labels
-    ).float().mean().item()
+    right = scores.argmax(1) == labels
+    return F.cross_entropy(scores, labels).item(), right.float().mean().item()
 
 
 def keep_filters(state: State) -> None:
