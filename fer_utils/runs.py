@@ -116,9 +116,7 @@ class Run:
         """
         if not self.made_on(faces):
             self.model()  # raises where there are no weights
-        kept = self.metrics(split, faces)
-        bits = np.frombuffer(bytes.fromhex(kept["correct"]), np.uint8)
-        return np.unpackbits(bits, count=kept["n"]).astype(bool)
+        return unpack(self.metrics(split, faces))
 
     def describe(self) -> str:
         """One line: model, profile, seed, origin, epochs and validation accuracy."""
@@ -126,6 +124,23 @@ class Run:
         when = "" if self.origin == "trained now" else f" of {self.provenance['date']}"
         return (f"{r.model} ({r.profile}, seed {self.seed}): {self.origin}{when}, {last['epoch']}"
                 f" epochs, validation accuracy {last['validation_accuracy']:.2%}")
+
+
+def paired(first: Run, second: Run, split: str, faces: Faces) -> tuple[np.ndarray, np.ndarray]:
+    """Two runs' correct answers, bool [n] each, in the same order of images, for a paired test.
+
+    Two runs made on the same copy of the data are compared on that copy, whichever the reader has;
+    other pairs on ``faces`` (see ``Run.correct``). Introduced in notebook 08.
+    """
+    if first.record["fingerprint"] == second.record["fingerprint"] != faces.fingerprint:
+        return tuple(unpack(run.published_metrics()[split]) for run in (first, second))
+    return first.correct(split, faces), second.correct(split, faces)
+
+
+def unpack(kept: dict) -> np.ndarray:
+    """The correct/incorrect bits of metrics, bool [n]."""
+    bits = np.frombuffer(bytes.fromhex(kept["correct"]), np.uint8)
+    return np.unpackbits(bits, count=kept["n"]).astype(bool)
 
 
 def measure(model: nn.Module, split: str, faces: Faces) -> dict:

@@ -77,8 +77,9 @@ def start(recipe: Recipe, seed: int, images: int, device: torch.device | None = 
     steps = recipe.epochs * batches(used, recipe.batch_size)
     if recipe.schedule == "one-cycle":
         scheduler = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, recipe.learning_rate, steps, pct_start=0.25, cycle_momentum=False
-        )
+            optimizer, recipe.learning_rate, max(steps, 5),  # with four it divides by zero
+            pct_start=0.25, cycle_momentum=False,
+        )  # fmt: skip
     else:
         scheduler = torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
     state = State(model, optimizer, scheduler)

@@ -299,6 +299,10 @@ def test_a_published_run_without_weights_shows_its_numbers_and_says_what_it_lack
     check_consistent(run.metrics("test", copied))
     with pytest.raises(RunError, match="tiny-short is published without weights"):
         run.correct("test", copied)  # image by image it would be compared in the wrong order
+    other = runs.published_run(SHORT, seed=7, faces=official)
+    for faces in (official, copied):
+        pair = runs.paired(run, other, "test", faces)
+        assert np.array_equal(pair, [r.correct("test", official) for r in (run, other)])
 
 
 def test_a_reader_without_the_run_gets_the_published_one(official, home, monkeypatch, no_training):

@@ -319,3 +319,13 @@ def test_the_golden_run_keeps_its_numbers(faces, name):
         " new one,"
         f" and write into GOLDEN under the new version: {[round(x, 6) for x in measured]}"
     )
+
+
+def test_one_cycle_takes_any_number_of_steps():
+    for images in range(1, 9):
+        recipe = replace(patterns.RECIPE, epochs=1, batch_size=1)
+        state = training.start(recipe, 0, images)
+        for _ in range(images):
+            state.optimizer.step()
+            state.scheduler.step()
+        assert 0 <= state.scheduler.get_last_lr()[0] <= recipe.learning_rate
