@@ -8,12 +8,14 @@ import sys
 
 import torch
 
-from fer_utils import cross_validation, data, runs, seminar, series, training
+from fer_utils import ROOT, cross_validation, data, runs, seminar, series, training
 from fer_utils.models import ARCHITECTURES
 from fer_utils.recipes import PROFILES, recipe
 
 # Models that are published with their weights.
 SHIPPED = {"fully_connected", "hidden_layer", "shallow", "deep", "deeper"}
+# What a user can cause; DataError is a ValueError.
+USER_ERRORS = (ValueError, runs.RunError, training.TrainingError, series.NotebookFailed)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -22,18 +24,11 @@ def main(arguments: list[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="replace")
     options = parser().parse_args(arguments)
-    signal.signal(
-        signal.SIGTERM, signal.default_int_handler
-    )  # a terminated training ends as Ctrl+C does
+    # A terminated training ends as Ctrl+C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         options.command(options)
-    except (
-        data.DataError,
-        runs.RunError,
-        training.TrainingError,
-        series.NotebookFailed,
-        ValueError,
-    ) as error:
+    except USER_ERRORS as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -48,37 +43,26 @@ def parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("run", help="run the notebooks and write the HTML report")
     run.add_argument("notebooks", nargs="*", help="which, by number or name (default: all)")
-    run.add_argument(
-        "--keep-going", action="store_true", help="run the later notebooks after a failure"
-    )
+    run.add_argument("--keep-going", action="store_true", help="run the later ones after a failure")
     run.set_defaults(command=run_series)
 
-    fetch = commands.add_parser(
-        "fetch", help="download FER2013 from Kaggle into data/, or take a copy"
-    )
-    fetch.add_argument(
-        "--from", dest="path", metavar="PATH", help="a folder, zip, tar or csv instead of Kaggle"
-    )
+    fetch = commands.add_parser("fetch", help="download FER2013 from Kaggle, or take a copy")
+    fetch.add_argument("--from", dest="path", metavar="PATH", help="a folder, zip, tar or csv")
     fetch.add_argument("--seminar-split", action="store_true", help="the seminar's own Kaggle copy")
     fetch.set_defaults(command=fetch_data)
 
     train = commands.add_parser("train", help="train one model, or go on training it")
     train.add_argument("model", choices=ARCHITECTURES)
     train.add_argument("--threads", type=int, help="CPU threads (default: all cores)")
-    train.add_argument(
-        "--json", action="store_true", help="end with the result as one line of JSON"
-    )
+    train.add_argument("--json", action="store_true", help="end with the result as a line of JSON")
     train.set_defaults(command=train_model)
 
     publish = commands.add_parser("publish", help="write data/published and the notebooks' outputs")
     publish.set_defaults(command=publish_results)
 
+    sources = "auto, synthetic, fer2013, fer2013-seminar-split or a path"
     for command in (run, train, publish):
-        command.add_argument(
-            "--data",
-            default="auto",
-            help="auto, synthetic, fer2013, fer2013-seminar-split or a path",
-        )
+        command.add_argument("--data", default="auto", help=sources)
     for command in (run, train):
         command.add_argument("--profile", choices=PROFILES, default="short")
         command.add_argument("--seed", type=int, default=runs.SEED)
@@ -88,20 +72,13 @@ def parser() -> argparse.ArgumentParser:
 def run_series(options) -> None:
     """``run``: all notebooks, then say where the report is."""
     data.load(options.data)  # a wrong path fails here, before any notebook starts
-    index = series.run(
-        options.data,
-        options.profile,
-        options.seed,
-        options.notebooks,
-        keep_going=options.keep_going,
-    )
-    print(f"Report: {index}")
+    chosen = (options.data, options.profile, options.seed, options.notebooks)
+    print(f"Report: {series.run(*chosen, keep_going=options.keep_going)}")
 
 
 def fetch_data(options) -> None:
     """``fetch``: what was put into data/, counted."""
-    faces = data.fetch(options.path, options.seminar_split)
-    print(faces.describe())
+    print(data.fetch(options.path, options.seminar_split).describe())
 
 
 def train_model(options) -> None:
@@ -115,22 +92,17 @@ def train_model(options) -> None:
     run = runs.train_or_load(recipe(options.model, options.profile), faces, options.seed)
     if options.json:
         last = run.history[-1]
-        result = {
-            "model": options.model,
-            "profile": options.profile,
-            "seed": run.seed,
-            "epochs": last["epoch"],
-            "validation_accuracy": last["validation_accuracy"],
-            "seconds": run.provenance["seconds"],
-        }
-        print(json.dumps(result))
+        print(json.dumps({
+            "model": options.model, "profile": options.profile, "seed": run.seed,
+            "epochs": last["epoch"], "validation_accuracy": last["validation_accuracy"],
+            "seconds": run.provenance["seconds"]}))
 
 
 def publish_results(options) -> None:
     """``publish``: own runs to data/published and, on real data, the notebooks' outputs."""
     faces = data.load(options.data)
     for folder in runs.publish_runs(faces, SHIPPED):
-        print(folder.relative_to(data.ROOT))
+        print(folder.relative_to(ROOT))
     cross_validation.publish_folds(faces)
     if faces.synthetic:
         return

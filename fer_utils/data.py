@@ -21,16 +21,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 
-from fer_utils import CLASSES, ROOT, SPLITS, home, synthetic, write_atomic
+from fer_utils import CLASSES, SPLITS, home, synthetic, write_atomic
+from fer_utils import ROOT as ROOT  # tests and readers find the repository by data.ROOT
 from fer_utils.progress import track
 from fer_utils.seminar import CLASS_COUNTS, SEMINAR_CLASS_COUNTS
 
-__all__ = ["CLASSES", "ROOT", "SPLITS", "DataError", "Faces", "fetch", "home", "image_hashes",
-           "load"]
-
-ARRAYS = ("images", "labels", "names", "splits")
 READER_VERSION = 1  # raise it when the same files would be read differently: old caches are left
 OFFICIAL_PREFIXES = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"}
 SPLIT_FOLDERS = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
@@ -38,11 +36,11 @@ CSV_COLUMNS = ("emotion", "pixels", "Usage")
 CSV_CLASSES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")  # its 0 to 6
 KAGGLE = {
     "fer2013": "msambare/fer2013/versions/1",
-    "fer2013-seminar-split": "jonathanoheix/face-expression-recognition-dataset/versions/1",
-}
+    "fer2013-seminar-split": "jonathanoheix/face-expression-recognition-dataset/versions/1"}
 # What Python raises for files that are cut off, damaged, encrypted or not ours to read.
 UNREADABLE = (OSError, EOFError, RuntimeError, KeyError, csv.Error, zlib.error, tarfile.TarError,
               zipfile.BadZipFile)
+MAKE_ROOM = "free disk space, or set FER_HOME to a folder you may write to."
 
 
 class DataError(ValueError):
@@ -89,8 +87,8 @@ class Faces:
 
     def counts(self) -> np.ndarray:
         """Images by split (rows: train, validation, test) and class (columns), int64 [3, 7]."""
-        return np.stack(
-            [np.bincount(self.labels[self.splits == name], minlength=7) for name in SPLITS])
+        labels = [self.labels[self.splits == name] for name in SPLITS]
+        return np.stack([np.bincount(part, minlength=7) for part in labels])
 
     def describe(self) -> str:
         """One line: which data this is and how many images each split has."""
@@ -111,8 +109,8 @@ def load(source: str | Path = "auto") -> Faces:
     """
     name = str(source)
     if name == "auto":
-        fallback = "fer2013" if entries(home() / "fer2013") else "synthetic"
-        name = os.environ.get("FER_DATA") or fallback
+        fetched = entries(home() / "fer2013")
+        name = os.environ.get("FER_DATA") or ("fer2013" if fetched else "synthetic")
     if name == "synthetic":
         return cached(f"synthetic-{synthetic.VERSION}", name, draw_synthetic)
     path = home() / name if name in KAGGLE else Path(name).expanduser().resolve()
@@ -121,13 +119,21 @@ def load(source: str | Path = "auto") -> Faces:
         raise DataError(f"{path} is not there: run `python -m fer_utils fetch{flag}` first.")
     if not path.exists():
         raise DataError(f"{path} does not exist: give a folder, zip, tar or csv with FER2013.")
-    if path.is_dir() and len(entries(path)) == 1 and entries(path)[0].is_file():
+    if len(entries(path)) == 1 and entries(path)[0].is_file():
         path = entries(path)[0]  # the one archive or csv that `fetch --from FILE` puts there
     shown = name if name in KAGGLE else path.name + "/" * path.is_dir()
-    try:
+    with explained(UNREADABLE, f"{path} cannot be read", "copy or download it again."):
         return cached(f"{READER_VERSION}-{content_key(path)}", shown, lambda: read(path))
-    except UNREADABLE as error:
-        raise DataError(f"{path} cannot be read ({error}): copy or download it again.") from error
+
+
+@contextmanager
+def explained(kinds, what: str, advice: str):
+    """Turn errors of these ``kinds`` into a DataError of one line that ends with ``advice``."""
+    try:
+        yield
+    except kinds as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise DataError(f"{what} ({reason}): {advice}") from error
 
 
 def entries(folder: Path) -> list[Path]:
@@ -162,19 +168,9 @@ def cached(key: str, source: str, read_arrays) -> Faces:
     mark = key if source == "synthetic" else fingerprint(arrays)
     buffer = io.BytesIO()
     np.savez(buffer, **arrays, report=json.dumps(report), fingerprint=mark)
-    with writing(path):
+    with explained(OSError, f"{path} cannot be written", MAKE_ROOM):
         write_atomic(path, buffer.getbuffer())
     return Faces(**arrays, fingerprint=mark, source=source, report=report)
-
-
-@contextmanager
-def writing(path: Path):
-    """Turn what goes wrong while ``path`` is written (disk full, no permission) into DataError."""
-    try:
-        yield
-    except OSError as error:
-        raise DataError(f"{path} cannot be written ({error}): free disk space, or set FER_HOME to a"
-                        " folder you may write to.") from error
 
 
 def fingerprint(arrays: dict) -> str:
@@ -187,11 +183,8 @@ def fingerprint(arrays: dict) -> str:
 
 def content_key(path: Path) -> str:
     """sha256 (hex) of a file, or of every relative path and file below a folder."""
-    if path.is_file():
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    digest = hashlib.sha256()
-    for name, content in folder_members(path):
+    digest = hashlib.sha256(path.read_bytes() if path.is_file() else b"")
+    for name, content in folder_members(path):  # none below a file
         digest.update(f"{name}\0{len(content)}\0".encode(errors="surrogateescape"))
         digest.update(content)
     return digest.hexdigest()
@@ -213,23 +206,16 @@ def data_report(arrays: dict) -> dict:
     """
     images, labels, splits = arrays["images"], arrays["labels"], arrays["splits"]
     hashes = image_hashes(images)
-    _, group, sizes = np.unique(hashes, return_inverse=True, return_counts=True)
-    labels_in_group = np.bincount(np.unique(np.stack([group, labels]), axis=1)[0])
+    groups = pd.Series(labels).groupby(hashes)
     in_train = np.isin(hashes, hashes[splits == "train"])
-    return {
-        "counts": {
-            split: dict(zip(CLASSES, np.bincount(labels[splits == split], minlength=7).tolist()))
-            for split in SPLITS
-        },
-        "duplicates": {
-            "surplus": int((sizes - 1).sum()),
-            "groups": int((sizes > 1).sum()),
-            "conflicting": int((labels_in_group > 1).sum()),
-            "validation_in_train": int(in_train[splits == "validation"].sum()),
-            "test_in_train": int(in_train[splits == "test"].sum()),
-        },
-        "black": int((images.max(axis=(1, 2)) == 0).sum()),
-    }
+    duplicates = {"surplus": len(labels) - len(groups),
+                  "groups": int((groups.size() > 1).sum()),
+                  "conflicting": int((groups.nunique() > 1).sum()),
+                  "validation_in_train": int(in_train[splits == "validation"].sum()),
+                  "test_in_train": int(in_train[splits == "test"].sum())}
+    counts = pd.crosstab(splits, np.take(CLASSES, labels)).loc[list(SPLITS)].to_dict("index")
+    black = int((images.max(axis=(1, 2)) == 0).sum())
+    return {"counts": counts, "duplicates": duplicates, "black": black}
 
 
 # --- reading -------------------------------------------------------------------------------------
@@ -249,11 +235,10 @@ def read(path: Path) -> tuple[dict, dict]:
                         " test/<class>/ (or validation/<class>/), or a csv with the columns"
                         f" {', '.join(CSV_COLUMNS)}; if it is one, copy or download it again.")
     if tables:
-        arrays, layout, converted = read_csv(f"{path}: {tables[0]}", files[tables[0]])
+        arrays, report = read_csv(f"{path}: {tables[0]}", files[tables[0]])
     else:
-        arrays, layout, converted = read_images(files, places, path)
-    refused = sorted(set(files) - set(tables or places))
-    return arrays, {"layout": layout, "converted": converted, "refused": refused}
+        arrays, report = read_images(files, places, path)
+    return arrays, report | {"refused": sorted(set(files) - set(tables or places))}
 
 
 def members(path: Path):
@@ -315,32 +300,32 @@ def split_and_class(name: str, path: Path) -> tuple[str, str, str] | None:
     return "/".join(above).strip("/") or ".", SPLIT_FOLDERS[split.lower()], label.lower()
 
 
-def read_csv(where: str, content: bytes) -> tuple[dict, str, int]:
-    """Arrays, layout, 0 converted from the challenge's csv; class numbers are mapped to ours."""
-    lines = csv.reader(io.TextIOWrapper(io.BytesIO(content), "utf-8-sig", "replace", newline=""))
-    header = [column.strip() for column in next(lines)]
+def read_csv(where: str, content: bytes) -> tuple[dict, dict]:
+    """Arrays and report from the challenge's csv; its class numbers are mapped to ours."""
+    text = io.TextIOWrapper(io.BytesIO(content), "utf-8-sig", "replace", newline="")
+    lines = csv.DictReader(text, skipinitialspace=True)
     images, labels, splits = [], [], []
     for row in track(lines, "Reading csv", content.count(b"\n") - 1):
         try:
-            emotion, pixels, usage = (row[header.index(column)].strip() for column in CSV_COLUMNS)
-            image = np.fromstring(pixels, dtype=np.int64, sep=" ").reshape(48, 48)
+            image = np.fromstring(row["pixels"], dtype=np.int64, sep=" ").reshape(48, 48)
             if image.min() < 0 or image.max() > 255:
                 raise ValueError
             images.append(image.astype(np.uint8))
-            labels.append(CLASSES.index(dict(zip("0123456", CSV_CLASSES))[emotion]))
-            splits.append(OFFICIAL_PREFIXES[usage])
-        except (ValueError, IndexError, KeyError):
+            labels.append(CLASSES.index(dict(zip("0123456", CSV_CLASSES))[row["emotion"]]))
+            splits.append(OFFICIAL_PREFIXES[row["Usage"]])
+        except (ValueError, TypeError, KeyError):
             raise DataError(f"{where}, line {lines.line_num}: expected emotion 0 to 6, 2,304 pixels"
                             f" from 0 to 255 and Usage {', '.join(OFFICIAL_PREFIXES)}: correct or"
                             " delete the line.") from None
     check_classes(zip(splits, labels), SPLITS, where)
     names = np.array([f"row {number:05d}" for number in range(len(images))])
-    arrays = dict(zip(ARRAYS, (np.stack(images), np.array(labels), names, np.array(splits))))
-    return arrays, "csv with emotion, pixels, Usage", 0
+    arrays = dict(images=np.stack(images), labels=np.array(labels), names=names,
+                  splits=np.array(splits))
+    return arrays, {"layout": "csv with emotion, pixels, Usage", "converted": 0}
 
 
-def read_images(files: dict, places: dict, path: Path) -> tuple[dict, str, int]:
-    """Arrays, layout and number of converted images from files in class folders.
+def read_images(files: dict, places: dict, path: Path) -> tuple[dict, dict]:
+    """Arrays and report from files in class folders.
 
     files: name to content. places: name to folder of the data set, split folder and class.
     """
@@ -353,7 +338,8 @@ def read_images(files: dict, places: dict, path: Path) -> tuple[dict, str, int]:
         decoded = pool.map(lambda name: decode(f"{path}: {name}", files[name]), order)
         images, converted = zip(*track(decoded, "Reading images", len(order)))
     names = np.array(["/".join(name.split("/")[-3:]) for name in order])
-    return dict(zip(ARRAYS, (np.stack(images), labels, names, splits))), layout, sum(converted)
+    arrays = dict(images=np.stack(images), labels=labels, names=names, splits=splits)
+    return arrays, {"layout": layout, "converted": sum(converted)}
 
 
 def check_classes(found, splits, where) -> None:
@@ -368,29 +354,26 @@ def check_classes(found, splits, where) -> None:
 def decode(where: str, content: bytes) -> tuple[np.ndarray, bool]:
     """A grey 48×48 uint8 image, and True if it was converted to that. Raises DataError."""
     try:
-        with Image.open(io.BytesIO(content)) as image:
-            image.load()
-            if image.mode == "L" and image.size == (48, 48):
-                return np.asarray(image), False
-            if image.mode.startswith("I"):  # 16 bits a pixel: PIL would clip, not scale
-                image = Image.fromarray((np.asarray(image) / 257).astype(np.uint8))
-            grey = image.convert("RGB").convert("L")
-            return np.asarray(grey.resize((48, 48), Image.Resampling.BILINEAR)), True
+        image = Image.open(io.BytesIO(content))
+        converted = image.mode != "L" or image.size != (48, 48)
+        if image.mode.startswith("I"):  # 16 bits a pixel: PIL would clip, not scale
+            image = Image.fromarray((np.asarray(image) / 257).astype(np.uint8))
+        grey = image.convert("L").resize((48, 48), Image.Resampling.BILINEAR)
+        return np.asarray(grey), converted
     except Exception as error:  # PIL raises many types for broken files
         raise DataError(f"{where} is no readable image: replace or delete it.") from error
 
 
 def split_names(order, folders, labels, path: Path) -> tuple[np.ndarray, str]:
     """The split of each file, and how it was found: by official file names, folders, or halving."""
-    prefixes = [name.split("/")[-1].split("_")[0] for name in order]
-    unofficial = [name for name, p in zip(order, prefixes) if p not in OFFICIAL_PREFIXES]
-    if not unofficial:
-        splits = np.array([OFFICIAL_PREFIXES[prefix] for prefix in prefixes])
-        check_classes(zip(splits, labels), SPLITS, path)
-        return splits, "class folders, official file names"
-    if len(unofficial) < len(order):
-        raise DataError(f"{path}: {unofficial[0]} is not named {'_…, '.join(OFFICIAL_PREFIXES)}_…"
-                        " as other images are: rename or remove it.")
+    official = [OFFICIAL_PREFIXES.get(name.split("/")[-1].split("_")[0]) for name in order]
+    if all(official):
+        check_classes(zip(official, labels), SPLITS, path)
+        return np.array(official), "class folders, official file names"
+    if any(official):
+        raise DataError(f"{path}: {order[official.index(None)]} is not named"
+                        f" {'_…, '.join(OFFICIAL_PREFIXES)}_… as other images are: rename or remove"
+                        " it.")
     held_out = sorted(set(folders) - {"train"})
     if not held_out:
         raise DataError(f"{path} has only training images: add a test/ or validation/ folder.")
@@ -422,7 +405,8 @@ def fetch(path: str | Path | None = None, seminar_split: bool = False) -> Faces:
                         f" {np.sum(known):,} of {name}: get it again, use it in place with --data,"
                         " or fetch it with or without --seminar-split.")
     target = home() / name
-    with writing(target), tempfile.TemporaryDirectory(dir=home()) as folder:
+    with (explained(OSError, f"{target} cannot be written", MAKE_ROOM),
+          tempfile.TemporaryDirectory(dir=home()) as folder):
         new = Path(folder, "new")
         if origin.is_dir():
             shutil.copytree(origin, new)
@@ -439,11 +423,10 @@ def download(handle: str) -> Path:
     """Download a Kaggle data set of a pinned version with kagglehub; returns its folder."""
     import kagglehub  # only here: everything else works without it
 
-    try:  # by force: kagglehub trusts its marker even where files have gone since
+    page = "/".join(handle.split("/")[:2])
+    advice = (f"check the connection, or get it by hand at https://www.kaggle.com/datasets/{page}"
+              " and run `python -m fer_utils fetch --from FILE`.")
+    # requests, kagglehub and OS errors alike
+    with explained(Exception, f"Kaggle's {page} could not be downloaded", advice):
+        # by force: kagglehub trusts its marker even where files have gone since
         return Path(kagglehub.dataset_download(handle, force_download=True))
-    except Exception as error:  # requests, kagglehub and OS errors alike
-        page = "/".join(handle.split("/")[:2])
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise DataError(f"Kaggle's {page} could not be downloaded ({reason}): check the connection,"
-                        f" or get it by hand at https://www.kaggle.com/datasets/{page} and run"
-                        " `python -m fer_utils fetch --from FILE`.") from error

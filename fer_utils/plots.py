@@ -86,17 +86,14 @@ def class_counts(faces) -> plt.Figure:
     `faces` is a `data.Faces`. Introduced in notebook 02 (the seminar's Figure 2, which counts
     the whole data set).
     """
+    table = pd.DataFrame(faces.counts().T, CLASSES, SPLITS)
+    totals = table.sum(axis=1)
     fig, ax = plt.subplots(figsize=(6.5, 3), layout="constrained")
-    left = np.zeros(7)
-    for split, row, alpha in zip(SPLITS, faces.counts(), (1, 0.6, 0.3), strict=True):
-        last = ax.barh(CLASSES, row, left=left, color=COLOURS.values(), alpha=alpha)
-        ax.bar(0, 0, color="black", alpha=alpha, label=split)  # a grey key in the legend
-        left += row
-    ax.bar_label(last, [f"{total:,.0f}" for total in left], padding=3)
-    ax.set(xlabel="images", xlim=(0, left.max() * 1.12))
+    table.plot.barh(ax=ax, stacked=True, width=0.8, color=sns.color_palette("Blues_r", 3),
+                    xlabel="images", xlim=(0, 1.12 * totals.max()))
+    ax.bar_label(ax.containers[-1], totals.map("{:,}".format), padding=3)
     ax.xaxis.set_major_formatter("{x:,.0f}")
     ax.invert_yaxis()
-    ax.legend(loc="lower right")
     return fig
 
 
@@ -115,10 +112,11 @@ def curves(runs: Mapping[str, Sequence[dict]], metric: str = "loss") -> plt.Figu
         lines.plot(ax=ax, title=title, xlim=(0, lines.index[-1]), style=["-", "--"], color=colour,
                    marker=".", markersize=4, clip_on=False, legend=False)
         ax.xaxis.get_major_locator().set_params(integer=True)
-        for name, end in zip(("validation", "training"), lines.iloc[-1], strict=True):
+        ends = lines.iloc[-1]
+        for name, (column, end) in zip(("validation", "training"), ends.items(), strict=True):
             # The name stands at the curve's end, right of the axes, where no curve can cross it.
             ax.annotate(f" {name}", (lines.index[-1], end), (3, 0), color=colour,
-                        va="bottom" if end == lines.iloc[-1].max() else "top",
+                        va="bottom" if column == ends.idxmax() else "top",
                         textcoords="offset points", annotation_clip=False)
     for ax in axes[::columns]:
         ax.set_ylabel("accuracy, percent" if metric == "accuracy" else "loss, nats")

@@ -53,6 +53,4 @@ def notebook_bar(items, label: str, total: int, initial: int):
 
 def clock(seconds: float) -> str:
     """Seconds as m:ss or h:mm:ss."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+    return tqdm.format_interval(round(seconds)).removeprefix("0")  # tqdm writes 01:01

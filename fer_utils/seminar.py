@@ -1,96 +1,28 @@
-"""The seminar paper as data: its numbers, its tables and its claims.
+"""The seminar paper as data: its numbers, its tables and its claims, read from seminar.toml.
 
-Source: Greblo's seminar on FER2013. "§", "Table" and "Figure" below are those of the seminar.
-Nothing here is measured by this project, except what `verdict` is given to keep.
+Source: Greblo's seminar on FER2013. Nothing here is measured by this project, except what
+`verdict` is given to keep.
 """
 
 import json
+import tomllib
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
-from typing import NamedTuple
+from types import SimpleNamespace
 
 import pandas as pd
 from pandas.api.types import is_number
 
 from fer_utils import ROOT, home, write_atomic
 
-# Test accuracy in percent (§3 and Table 1). One test image is 0.03 points.
-ACCURACY = {"fully_connected": 35.35, "shallow": 53.21, "deep": 59.07, "deeper": 61.76}
-
-# Recall in percent, in the order of `fer_utils.CLASSES` (Table 3).
-RECALL = {
-    "shallow": (32.0, 0.0, 19.4, 79.9, 62.2, 46.4, 64.4),
-    "deep": (45.9, 0.0, 24.2, 84.2, 65.8, 49.6, 73.3),
-    "deeper": (49.7, 39.2, 23.8, 86.8, 65.1, 51.0, 81.4),
-}
-
-# The only N in 3,400 … 3,700 of which all four accuracies are whole multiples of 1/N.
-TEST_SIZES = (3494, 3533, 3567, 3601, 3672)
-
-# Images of FER2013's official split, in the order of `fer_utils.CLASSES`.
-CLASS_COUNTS = {
-    "train": (3995, 436, 4097, 7215, 4965, 4830, 3171),
-    "validation": (467, 56, 496, 895, 607, 653, 415),
-    "test": (491, 55, 528, 879, 626, 594, 416),
-}
-
-# The same pictures in the seminar's Kaggle copy. It has no test folder: the seminar halves
-# "validation" into validation and test.
-SEMINAR_CLASS_COUNTS = {
-    "train": (3993, 436, 4103, 7164, 4982, 4938, 3205),
-    "validation": (960, 111, 1018, 1825, 1216, 1139, 797),
-}
-
-# What the seminar states (§3, §4, Table 2); None where it is silent.
-HYPERPARAMETERS = {
-    "fully_connected": {"learning_rate": None, "weight_decay": None, "epochs": 30},
-    "shallow": {"learning_rate": 1e-5, "weight_decay": 1e-7, "epochs": 120},
-    "deep": {"learning_rate": 1e-4, "weight_decay": 1e-7, "epochs": 100},
-    "deeper": {"learning_rate": 1e-4, "weight_decay": 1e-7, "epochs": 100},
-}
-
-
-class Claim(NamedTuple):
-    """One statement of the seminar that a notebook tests. Introduced in notebook 01.
-
-    `where` is the section or table, `notebooks` the numbers of the notebooks that test it, in
-    order ("03").
-    """
-
-    id: str
-    text: str
-    where: str
-    notebooks: tuple[str, ...]
-
-
-CLAIMS = {claim.id: claim for claim in (
-    Claim("digits", "fully connected networks are great for digits", "§1", ("03",)),
-    Claim("faces", "every image shows a face", "§2", ("01",)),
-    Claim("accuracy-hides", "accuracy can stay high while a class is never recognised",
-          "§2, §5", ("02",)),
-    Claim("cutting", "cutting classes to the smallest is not optimal here", "§2", ("02", "12")),
-    Claim("fc-35", "one layer, 30 epochs: 35.35 %", "§3", ("03",)),
-    Claim("no-neighbours", "fully connected layers cannot use neighbourhood", "§3", ("03", "05")),
-    Claim("scale", "unscaled pixels would weigh too much", "§3.2", ("03",)),
-    Claim("bn", "batch norm stabilises, allows higher rates, regularises", "§3.2", ("04", "07")),
-    Claim("dropout", "every forward pass differs; less over-fitting", "§3.3", ("04", "07")),
-    Claim("pooling", "invariance grows with the filter; less noise; better performance",
-          "§3.4", ("04", "07")),
-    Claim("kernels", "kernel sizes affect accuracy", "abstract", ("05",)),
-    Claim("shallow-53", "shallow: 53.21 %", "§4", ("05",)),
-    Claim("deep-59", "deep: 59.07 %", "§4", ("07",)),
-    Claim("deeper-61", "deeper: 61.76 %", "§4", ("08",)),
-    Claim("rates", "cross-validation gives 1e-5 / 1e-4 and 1e-7", "§4", ("06",)),
-    Claim("longer", "the small rate needed more epochs", "§5", ("05",)),
-    Claim("depth", "deeper is better, especially with regularisation", "abstract", ("07",)),
-    Claim("more-parameters", "deeper has even more parameters", "§4", ("08",)),
-    Claim("five", "five convolutions are optimal, further layers don't help", "§4–5", ("08",)),
-    Claim("table-3", "recall by class, as in Table 3", "§5", ("09",)),
-    Claim("disgust", "the imbalance makes models miss disgust", "§5", ("09", "12")),
-    Claim("abstract", "stacked layers are increasingly abstract", "§6", ("10",)),
-    Claim("more-data", "a larger dataset would help", "§6", ("08",)),
-)}
+PAPER = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+ACCURACY, RECALL = PAPER["accuracy"], PAPER["recall"]  # in percent
+TEST_SIZES = tuple(PAPER["test_sizes"])
+CLASS_COUNTS, SEMINAR_CLASS_COUNTS = PAPER["class_counts"], PAPER["seminar_class_counts"]
+HYPERPARAMETERS = PAPER["hyperparameters"]
+# By .id: .text, .where (section or table), .notebooks (the numbers of those that test it).
+CLAIMS = {name: SimpleNamespace(id=name, **claim) for name, claim in PAPER["claims"].items()}
 
 _WORDS = {True: "holds", False: "does not hold", None: "not testable here"}
 
@@ -127,9 +59,9 @@ def ledger(faces) -> pd.DataFrame:
     data. A claim that nothing was kept for has the verdict "not run yet".
     Introduced in notebook 09.
     """
-    rows = [{"claim": claim.id, "the seminar says": claim.text, "where": claim.where,
-             "measured": "", "verdict": "not run yet", "notebook": ", ".join(claim.notebooks),
-             "data": "", **_read(_path(claim.id, faces))} for claim in CLAIMS.values()]
+    rows = [{"claim": name, "the seminar says": claim.text, "where": claim.where, "measured": "",
+             "verdict": "not run yet", "notebook": ", ".join(claim.notebooks), "data": "",
+             **_read(_path(name, faces))} for name, claim in CLAIMS.items()]
     return pd.DataFrame(rows).set_index("claim")
 
 

@@ -50,15 +50,12 @@ class Notebook(NamedTuple):
         return FOLDER / f"{self.name}.ipynb"
 
 
-NOTEBOOKS = (
-    Notebook("01_dataset", 25), Notebook("02_class_imbalance", 30),
-    Notebook("03_fully_connected_baseline", 50), Notebook("04_convolution_blocks", 25),
-    Notebook("05_shallow_cnn", 90), Notebook("06_cross_validation", 90),
-    Notebook("07_deep_cnn", 110), Notebook("08_deeper_cnn", 120),
-    Notebook("09_results", 40), Notebook("10_first_layer_activations", 50),
-    Notebook("11_beyond_the_seminar", 90), Notebook("12_imbalance_remedies", 80),
-    Notebook("13_how_good_are_the_labels", 50), Notebook("14_your_own_photo", 30),
-)
+NOTEBOOKS = tuple(Notebook(name, seconds) for name, seconds in {
+    "01_dataset": 25, "02_class_imbalance": 30, "03_fully_connected_baseline": 50,
+    "04_convolution_blocks": 25, "05_shallow_cnn": 90, "06_cross_validation": 90,
+    "07_deep_cnn": 110, "08_deeper_cnn": 120, "09_results": 40, "10_first_layer_activations": 50,
+    "11_beyond_the_seminar": 90, "12_imbalance_remedies": 80, "13_how_good_are_the_labels": 50,
+    "14_your_own_photo": 30}.items())
 
 
 class NotebookFailed(RuntimeError):
@@ -147,8 +144,8 @@ def execute(source: Path, target: Path, parameters: dict, timeout=None) -> None:
             os.replace(running, target.with_suffix(".failed.ipynb"))
 
 
-def check_executed(path: Path) -> None:
-    """Raise NotebookFailed unless the notebook at `path` really ran from start to end.
+def check_executed(path: Path) -> nbformat.NotebookNode:
+    """Return the notebook at `path`; raise NotebookFailed unless it really ran to its end.
 
     Four signs beside papermill's own return, because each of them misses a case: the file is
     valid JSON, papermill wrote its end time, every non-empty code cell has an execution count
@@ -160,13 +157,18 @@ def check_executed(path: Path) -> None:
         raise NotebookFailed(f"{path} cannot be read as a notebook: {error}") from error
     if not notebook.metadata.get("papermill", {}).get("end_time"):
         raise NotebookFailed(f"{path} was cut off: papermill wrote no end time")
-    cells = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
+    cells = _code_cells(notebook)
     for number, cell in enumerate(cells, 1):
         for output in cell.outputs:
             if output.output_type == "error":
                 raise NotebookFailed(f"{output.ename}: {output.evalue} (cell [{number}])")
         if cell.execution_count != number:
             raise NotebookFailed(f"code cell {number} of {len(cells)} did not run")
+    return notebook
+
+
+def _code_cells(notebook) -> list:
+    return [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
 
 
 def _absolute(data) -> str:
@@ -204,11 +206,10 @@ def _what_and_where(error, partial: Path) -> str:
     what = f"{error.ename}: {error.evalue}" if hasattr(error, "evalue") else str(error)
     what = what.strip().partition("\n")[0] or repr(error)
     try:
-        cells = nbformat.read(partial, as_version=4).cells
+        cells = _code_cells(nbformat.read(partial, as_version=4))
     except (OSError, ValueError):
         return f"before its first cell: {what}"
-    code = [cell for cell in cells if cell.cell_type == "code" and cell.source.strip()]
-    started = [cell for cell in code if cell.metadata.get("papermill", {}).get("start_time")]
+    started = [cell for cell in cells if cell.metadata.get("papermill", {}).get("start_time")]
     where = f"[{len(started)}] `{started[-1].source.splitlines()[0]}`" if started else "[1]"
     return f"in cell {where}: {what}"
 
@@ -230,14 +231,12 @@ def publish_outputs(executed_path: Path, notebook_path: Path) -> None:
     Execution counts become 1..n and `fer_source_hash` is set. Raises NotebookFailed when the
     copy did not run to its end or the notebook's code has changed since.
     """
-    check_executed(executed_path)
-    executed = nbformat.read(executed_path, as_version=4)
+    executed = check_executed(executed_path)
     notebook = nbformat.read(notebook_path, as_version=4)
     if source_hash(executed) != source_hash(notebook):
         raise NotebookFailed(f"{notebook_path} has changed since it was run: run it again.")
     outputs = {cell.id: cell.outputs for cell in executed.cells if cell.cell_type == "code"}
-    code = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
-    for number, cell in enumerate(code, 1):
+    for number, cell in enumerate(_code_cells(notebook), 1):
         cell.outputs, cell.execution_count = outputs[cell.id], number
         for output in cell.outputs:
             if output.output_type == "execute_result":
@@ -263,14 +262,12 @@ def write_report(out: Path, chosen, results, parameters) -> None:
     if executed.exists():
         body = notebook_html(nbformat.read(executed, as_version=4), [note.name for note in chosen])
     shell = Path(__file__).with_name("report.html").read_text(encoding="utf-8")
-    pages = [_index_entry(notebook, results) for notebook in chosen]
-    for name, content in ((latest, body), ("index", None)):
-        page = jinja2.Template(shell, autoescape=True).render(
-            body=content, here=here, pages=pages, parameters=parameters, cores=os.cpu_count(),
-            date=time.strftime("%d %B %Y, %H:%M"),
-            light=HtmlFormatter(style="default").get_style_defs(".highlight"),
-            dark=HtmlFormatter(style="github-dark").get_style_defs(".highlight"))
-        write_atomic(out / f"{name}.html", page.encode())
+    render = partial(
+        jinja2.Template(shell, autoescape=True).render, HtmlFormatter=HtmlFormatter, here=here,
+        pages=[_index_entry(notebook, results) for notebook in chosen], parameters=parameters,
+        cores=os.cpu_count(), date=time.strftime("%d %B %Y, %H:%M"))
+    write_atomic(out / f"{latest}.html", render(body=body).encode())
+    write_atomic(out / "index.html", render().encode())
 
 
 def _index_entry(notebook, results) -> dict:

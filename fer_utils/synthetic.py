@@ -15,23 +15,18 @@ from types import SimpleNamespace
 import numpy as np
 
 from fer_utils import CLASSES, SPLITS
+from fer_utils.seminar import CLASS_COUNTS
 
 VERSION = 2  # raised when the same seed would draw other faces: caches are keyed on it
 SIZE = 48
 BLOCK = 100  # faces drawn at once: keeps the arrays inside the processor's cache
 
 ACTION_UNITS = {
-    "angry": (4, 5, 7, 23),
-    "disgust": (9, 15, 17),
-    "fear": (1, 2, 4, 5, 20, 26),
-    "happy": (6, 12),
-    "neutral": (),
-    "sad": (1, 4, 15),
-    "surprise": (1, 2, 5, 26),
-}
+    "angry": (4, 5, 7, 23), "disgust": (9, 15, 17), "fear": (1, 2, 4, 5, 20, 26),
+    "happy": (6, 12), "neutral": (), "sad": (1, 4, 15), "surprise": (1, 2, 5, 26),
+}  # fmt: skip
 UNITS = sorted({unit for units in ACTION_UNITS.values() for unit in units})
 
-OFFICIAL_COUNTS = (3995, 436, 4097, 7215, 4965, 4830, 3171)  # FER2013's Training, by class
 SPLIT_SIZES = {"train": 3000, "validation": 700, "test": 700}
 FLOOR = {"train": 1, "validation": 50, "test": 50}  # images of each class at least
 COPIES = {"train": 0.04, "validation": 0.08, "test": 0.08}  # share that copies a training image
@@ -75,14 +70,12 @@ def faces(seed=0):
         images uint8 [N, 48, 48] in 0 (black) to 255, labels int64 [N] (alphabetical: angry 0
         to surprise 6), splits str [N] (train, validation or test).
     """
-    labels, splits = [], []
     rng = np.random.default_rng([seed, 1])
-    shares = np.array(OFFICIAL_COUNTS) / sum(OFFICIAL_COUNTS)
-    for split in SPLITS:
-        counts = np.maximum(np.rint(shares * SPLIT_SIZES[split]), FLOOR[split]).astype(int)
-        labels.append(rng.permutation(np.repeat(np.arange(len(CLASSES)), counts)))
-        splits.append(np.repeat(split, counts.sum()))
-    labels, splits = np.concatenate(labels), np.concatenate(splits)
+    shares = np.array(CLASS_COUNTS["train"]) / sum(CLASS_COUNTS["train"])
+    counts = [np.maximum(np.rint(shares * SPLIT_SIZES[s]), FLOOR[s]).astype(int) for s in SPLITS]
+    sorted_labels = [np.repeat(np.arange(len(CLASSES)), count) for count in counts]
+    labels = np.concatenate([rng.permutation(part) for part in sorted_labels])
+    splits = np.repeat(SPLITS, [count.sum() for count in counts])
     images = draw(labels, seed)
     _plant_faults(images, labels, splits, rng)
     return images, labels, splits
@@ -114,24 +107,21 @@ def draw(labels, seed, intensity=None, people=None):
     people = np.arange(len(labels)) if people is None else np.asarray(people)
     rng = np.random.default_rng([seed, 0])
     count = people.max(initial=-1) + 1
-    traits = {name: rng.uniform(*limits, count) for name, limits in TRAITS.items()}
+    # Each number of a face or a person has the shape [n, 1, 1], to meet 48 x 48 pixels.
+    traits = {name: rng.uniform(*limits, (count, 1, 1)).astype(np.float32)
+              for name, limits in TRAITS.items()}
     noise = rng.standard_normal((count, SIZE, SIZE), dtype=np.float32)
-    units = _intensities(labels, intensity, rng)
+    units = _intensities(labels, intensity, rng).astype(np.float32)[..., None, None]
 
     images = np.empty((len(labels), SIZE, SIZE), dtype=np.uint8)
     for start in range(0, len(labels), BLOCK):
         block = slice(start, start + BLOCK)
         who = people[block]
-        t = SimpleNamespace(**{k: _column(v[who]) for k, v in traits.items()})
-        au = {unit: _column(units[block, i]) for i, unit in enumerate(UNITS)}
+        t = SimpleNamespace(**{name: values[who] for name, values in traits.items()})
+        au = {unit: units[block, i] for i, unit in enumerate(UNITS)}
         grey = _photograph(_face(t, au), t) + t.noise * noise[who]
         images[block] = np.rint(255 * grey.clip(0, 1))
     return images
-
-
-def _column(values):
-    """One number a face, shaped to meet its 48 x 48 pixels."""
-    return values.astype(np.float32)[:, None, None]
 
 
 def _intensities(labels, intensity, rng):
@@ -163,10 +153,8 @@ def _face(t, au):
     # A turned head moves what lies in front, near the middle, more than its outline.
     x = x - t.yaw * (1 - (x / t.width) ** 2).clip(0, 1)
     y = y - t.pitch
-    _cheeks_and_nose(paint, x, y, t, au)
-    _mouth(paint, x, y, t, au)
-    _eyes(paint, x, y, t, au)
-    _brows(paint, x, y, t, au)
+    for part in (_cheeks_and_nose, _mouth, _eyes, _brows):
+        part(paint, x, y, t, au)
     return canvas
 
 

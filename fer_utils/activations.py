@@ -1,0 +1,90 @@
+"""What the layers of a network make of an image: hooks, and pooled features for a probe.
+
+Introduced in notebook 10 (seminar §5–6, Figure 11).
+"""
+
+from collections.abc import Mapping
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from fer_utils.evaluation import logits
+from fer_utils.models import SIZE
+
+
+def blocks(model: nn.Sequential) -> dict[str, nn.Module]:
+    """The layer that ends each part of a network of ``models.build``: its ReLU.
+
+    Keys in order: ``block 1`` … for convolutions, ``hidden 1`` … for hidden layers.
+    Introduced in notebook 10.
+    """
+    ends, count, kind = {}, {"block": 0, "hidden": 0}, "block"
+    for layer in model:
+        if isinstance(layer, nn.Flatten):
+            kind = "hidden"
+        elif isinstance(layer, nn.ReLU):
+            count[kind] += 1
+            ends[f"{kind} {count[kind]}"] = layer
+    return ends
+
+
+@contextmanager
+def watching(layers: Mapping[str, nn.Module]):
+    """While open, each forward pass puts the layers' outputs into the dict it gives.
+
+    Only the latest pass is kept. The hooks are removed at the end, an error included.
+    Introduced in notebook 10.
+    """
+    outputs: dict[str, torch.Tensor] = {}
+
+    def keep(name):
+        return lambda layer, inputs, output: outputs.update({name: output.detach().cpu()})
+
+    hooks = [layer.register_forward_hook(keep(name)) for name, layer in layers.items()]
+    try:
+        yield outputs
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def record(model: nn.Sequential, images, layers=None) -> dict[str, torch.Tensor]:
+    """Outputs of layers, float32 [n, maps, side, side] or [n, units], on the CPU.
+
+    images: uint8 [n, 48, 48]. layers: name to module, :func:`blocks` for None. Runs in evaluation
+    mode and leaves the model in it. Introduced in notebook 10.
+    """
+    model.eval()
+    with watching(blocks(model) if layers is None else layers) as outputs:
+        list(logits(model, images, max(len(images), 1)))
+    return dict(outputs)
+
+
+def pooled(output: torch.Tensor, numbers: int = SIZE * SIZE) -> torch.Tensor:
+    """Maps [n, maps, side, side] to at most ``numbers`` values an image, [n, values].
+
+    Each map is averaged over the cells of the finest square grid that fits (cells overlap where
+    they do not divide the side), never finer than the map; with more maps than ``numbers`` one
+    mean a map is left. Units [n, u] stay.
+    Introduced in notebook 10.
+    """
+    if output.ndim == 4:
+        grid = max(1, int((numbers / output.shape[1]) ** 0.5))
+        output = F.adaptive_avg_pool2d(output, min(grid, output.shape[-1]))
+    return output.flatten(1)
+
+
+def features(model: nn.Sequential, images, batch_size: int = 250) -> dict[str, np.ndarray]:
+    """:func:`pooled` outputs of all :func:`blocks`, name to float32 [n, at most 2,304].
+
+    images: uint8 [n, 48, 48]; as many as fit in memory pooled, for they pass in batches.
+    Introduced in notebook 10.
+    """
+    parts = [
+        {name: pooled(output) for name, output in record(model, batch).items()}
+        for batch in torch.as_tensor(images).split(batch_size)
+    ]
+    return {name: torch.cat([part[name] for part in parts]).numpy() for name in parts[0]}
