@@ -147,5 +147,8 @@ def layer_table(architecture: Architecture) -> list[dict]:
 
 
 def multiply_adds(architecture: Architecture) -> int:
-    """Multiplications (each with its addition) that one image takes in all layers."""
+    """Multiplications (each with its addition) that one image takes in all layers.
+
+    Introduced in notebook 05.
+    """
     return sum(row["multiply_adds"] for row in layer_table(architecture))

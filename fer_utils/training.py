@@ -3,7 +3,9 @@
 Written out by hand in notebook 03.
 """
 
+import ctypes
 import math
+import sys
 import time
 from dataclasses import dataclass, field
 
@@ -132,6 +134,7 @@ def train(state: State, recipe: Recipe, faces: Faces, seed: int):
     Introduced in notebook 03.
     """
     device = next(state.model.parameters()).device
+    keep_memory()
     images, labels = tensors(faces, "train", device)
     chosen = torch.from_numpy(choose(labels.cpu().numpy(), recipe.train_images)).to(device)
     images, labels = images[chosen], labels[chosen]
@@ -150,6 +153,18 @@ def train(state: State, recipe: Recipe, faces: Faces, seed: int):
         state.history.append(row)
         keep_filters(state)
         yield row
+
+
+def keep_memory() -> None:
+    """Let Linux's C library keep freed memory for the next step; elsewhere nothing happens.
+
+    A step on a CPU frees and allocates the same hundreds of megabytes again and again. Mapped and
+    zeroed anew each time they cost a fifth to a third of the whole training.
+    """
+    library = ctypes.CDLL(None) if sys.platform == "linux" else None
+    if hasattr(library, "mallopt"):  # glibc has it, musl has not
+        for option, value in ((-4, 0), (-1, 2**31 - 1)):  # M_MMAP_MAX, M_TRIM_THRESHOLD
+            library.mallopt(option, value)
 
 
 def train_epoch(state: State, recipe: Recipe, images: torch.Tensor, labels: torch.Tensor) -> float:

@@ -329,3 +329,15 @@ def test_one_cycle_takes_any_number_of_steps():
             state.optimizer.step()
             state.scheduler.step()
         assert 0 <= state.scheduler.get_last_lr()[0] <= recipe.learning_rate
+
+
+@pytest.mark.parametrize("system", ["linux", "win32", "darwin"])
+def test_keeping_memory_works_or_does_nothing(system, monkeypatch):
+    if not training.sys.platform.startswith("linux"):
+        pytest.skip("asks for a library of another system")
+    called = []
+    real = training.ctypes.CDLL(None)
+    monkeypatch.setattr(training.ctypes, "CDLL", lambda name: called.append(name) or real)
+    monkeypatch.setattr(training.sys, "platform", system)
+    training.keep_memory()
+    assert bool(called) == (system == "linux")
