@@ -11,7 +11,9 @@ from fer_utils.seminar import ACCURACY
 NAMES = {
     "fully_connected": "one fully connected layer",
     "hidden_layer": "one hidden layer, as many weights as shallow",
+    "hidden_layer_shuffled": "the same, pixels shuffled",
     "shallow": "shallow CNN",
+    "shallow_shuffled": "shallow CNN, pixels shuffled",
 }
 
 
