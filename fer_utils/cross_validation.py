@@ -18,7 +18,7 @@ from fer_utils import home, write_atomic
 from fer_utils.data import Faces, image_hashes
 from fer_utils.progress import track
 from fer_utils.recipes import Recipe
-from fer_utils.runs import PUBLISHED, as_recipe, identity, write_json
+from fer_utils.runs import PUBLISHED, as_recipe, identity, kind, offered, write_json
 from fer_utils.training import TRAINING_VERSION, choose, start, train
 
 
@@ -63,26 +63,24 @@ def cross_validate(
     for recipe in recipes:
         for fold, part in enumerate(parts):
             place = dict(fold=fold, folds=folds, images=images, seed=seed)
-            known = shipped.get(setting(recipe, place))
-            place["fingerprint"] = faces.fingerprint
-            work.append(joblib.delayed(run_fold)(recipe, part, place, known, retrain, home()))
+            path = home() / "runs" / "folds" / f"{identity(recipe, part, seed)}.json"
+            known = json.loads(path.read_text("utf-8")) if path.exists() else None
+            known = known or shipped.get(setting(recipe, place))
+            if retrain or known is None:
+                place["fingerprint"] = faces.fingerprint
+                work.append(joblib.delayed(train_fold)(recipe, part, place, path))
+            else:
+                work.append(joblib.delayed(dict)(known))
     with joblib.parallel_config(backend=backend, n_jobs=1 if backend == "sequential" else jobs):
         rows = joblib.Parallel(return_as="generator")(work)
         return list(track(rows, "folds", len(work)))
 
 
-def run_fold(
-    recipe: Recipe, part: Faces, place: dict, known: dict | None, retrain: bool, folder: Path
-) -> dict:
-    """The row of one recipe on one fold: kept in ``folder`` from before, ``known``, or trained now.
+def train_fold(recipe: Recipe, part: Faces, place: dict, path: Path) -> dict:
+    """Train one recipe on one fold; returns its row, which is kept at ``path`` as well.
 
     place: fold, folds, images, seed, and the fingerprint of the whole data set.
     """
-    path = folder / "runs" / "folds" / f"{identity(recipe, part, place['seed'])}.json"
-    if not retrain and path.exists():
-        return json.loads(path.read_text("utf-8"))
-    if not retrain and known:
-        return known
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -108,15 +106,14 @@ def setting(recipe: Recipe, place: dict) -> str:
 
 def published_path(faces: Faces) -> Path:
     """The one file of published folds on drawn faces, or on FER2013."""
-    return PUBLISHED / f"folds-{'synthetic' if faces.synthetic else 'fer2013'}.json"
+    return PUBLISHED / f"folds-{kind(faces)}.json"
 
 
 def published_folds(faces: Faces) -> dict[str, dict]:
-    """Published rows by their ``setting``, offered as published runs are: see ``published_run``."""
+    """Published rows by their ``setting``, offered as published runs are: see ``runs.offered``."""
     path = published_path(faces)
     rows = json.loads(path.read_text("utf-8")) if path.exists() else {}
-    return {key: row for key, row in rows.items()
-            if faces.official or row["fingerprint"] == faces.fingerprint}
+    return {key: row for key, row in rows.items() if offered(row["fingerprint"], faces)}
 
 
 def publish_folds(faces: Faces) -> None:

@@ -219,6 +219,20 @@ def as_recipe(fields: dict) -> Recipe:
     return Recipe(**fields | {"architecture": Architecture(**shape)})
 
 
+def kind(faces: Faces | None) -> str:
+    """What published results are filed under: ``synthetic`` for drawn faces, else ``fer2013``."""
+    return "synthetic" if faces is not None and faces.synthetic else "fer2013"
+
+
+def offered(fingerprint: str, faces: Faces | None) -> bool:
+    """True if a result published on data of this fingerprint stands for ``faces`` as well.
+
+    On FER2013 it does where the class counts by split are the official ones, on drawn faces where
+    they are of the same version. ``faces`` None: always.
+    """
+    return faces is None or faces.official or faces.fingerprint == fingerprint
+
+
 def published_runs(data: str = "fer2013") -> list[Run]:
     """All runs in data/published on ``fer2013`` or on ``synthetic``, in alphabetical order."""
     paths = sorted(PUBLISHED.glob("*/run.json"))
@@ -227,15 +241,13 @@ def published_runs(data: str = "fer2013") -> list[Run]:
 
 
 def published_run(recipe: Recipe, seed: int = SEED, faces: Faces | None = None) -> Run | None:
-    """The published run of this recipe and seed; None if there is none or ``faces`` is other data.
+    """The published run of this recipe and seed that is ``offered`` on ``faces``, or None.
 
-    On FER2013 it is offered where the class counts by split are the official ones, on drawn faces
-    where they are of the same version. Without ``faces``: the run on FER2013.
+    Without ``faces``: the run on FER2013.
     """
-    drawn = faces is not None and faces.synthetic
-    for run in published_runs("synthetic" if drawn else "fer2013"):
-        offered = faces is None or faces.official or faces.fingerprint == run.record["fingerprint"]
-        if offered and run.seed == seed and run.recipe.identity() == recipe.identity():
+    for run in published_runs(kind(faces)):
+        same = run.seed == seed and run.recipe.identity() == recipe.identity()
+        if same and offered(run.record["fingerprint"], faces):
             return run
     return None
 
@@ -416,8 +428,7 @@ def publish_run(run: Run, faces: Faces, target: Path, weights: bool) -> None:
     if run.recipe.architecture.convolutions:
         filters = torch.from_numpy(run.filters).half()
         save_tensors({"filters": filters}, target / "filters.safetensors")
-    kind = "synthetic" if faces.synthetic else "fer2013"
-    write_json(target / "run.json", run.record | {"data": kind})
+    write_json(target / "run.json", run.record | {"data": kind(faces)})
     shipped = load_run(target, "published run")
     for split in ("validation", "test"):
         shipped.metrics(split, faces)
