@@ -14,6 +14,7 @@ NAMES = {
     "hidden_layer_shuffled": "the same, pixels shuffled",
     "shallow": "shallow CNN",
     "shallow_shuffled": "shallow CNN, pixels shuffled",
+    "deep": "deep CNN",
 }
 
 
