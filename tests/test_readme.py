@@ -15,6 +15,7 @@ NAMES = {
     "shallow": "shallow CNN",
     "shallow_shuffled": "shallow CNN, pixels shuffled",
     "deep": "deep CNN",
+    "deeper": "deeper CNN",
 }
 
 
