@@ -89,7 +89,8 @@ def train_model(options) -> None:
         torch.set_num_threads(options.threads)
     faces = data.load(options.data)
     print(faces.describe())
-    run = runs.train_or_load(recipe(options.model, options.profile), faces, options.seed)
+    chosen = recipe(options.model, options.profile, faces)
+    run = runs.train_or_load(chosen, faces, options.seed)
     if options.json:
         last = run.history[-1]
         print(json.dumps({

@@ -3,6 +3,7 @@
 import json
 from dataclasses import FrozenInstanceError, fields, replace
 
+import patterns
 import pytest
 
 from fer_utils import recipes, seminar
@@ -54,6 +55,13 @@ def test_smoke_is_short_on_few_images():
     smoke = recipe("deeper", "smoke")
     assert smoke.epochs <= 2 and smoke.train_images <= 256
     assert smoke.schedule == recipe("deeper").schedule
+
+
+@pytest.mark.parametrize(("images", "batch"), [(9_996, 32), (10_003, 128)])
+def test_short_takes_small_batches_from_a_small_data_set(images, batch):
+    faces = patterns.faces({"train": images, "validation": 7, "test": 7})
+    assert recipe("deeper", "short", faces).batch_size == batch
+    assert recipe("deeper", "seminar", faces) == recipe("deeper", "seminar"), "the paper's"
 
 
 def test_unknown_names_are_refused_with_the_known_ones():
