@@ -118,7 +118,7 @@ def test_a_failed_notebook_fails_the_command(table, monkeypatch, capsys):
 
 def test_a_diverged_training_is_one_sentence(table, monkeypatch, capsys):
     steep = replace(recipe("fully_connected"), learning_rate=1e38, batch_size=16)
-    monkeypatch.setattr(__main__, "recipe", lambda model, profile: steep)
+    monkeypatch.setattr(__main__, "recipe", lambda model, profile, faces: steep)
     assert main(["train", "fully_connected", "--data", table]) == 1
     assert "choose a smaller" in one_error(capsys)
 
