@@ -86,6 +86,6 @@ def recipe(model: str, profile: str = "short", faces: Faces | None = None) -> Re
     small = faces is not None and faces.counts()[0].sum() < SMALL
     return replace(
         own, optimizer="adamw", learning_rate=2e-3, weight_decay=1e-2,
-        epochs=SHORT_EPOCHS[model], batch_size=32 if small else 128, schedule="one-cycle",
-        mirror=True, shift=3, label_smoothing=0.1,
+        epochs=SHORT_EPOCHS[model], batch_size=32 if small else own.batch_size,
+        schedule="one-cycle", mirror=True, shift=3, label_smoothing=0.1,
     )  # fmt: skip

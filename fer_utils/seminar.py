@@ -23,6 +23,7 @@ CLASS_COUNTS, SEMINAR_CLASS_COUNTS = PAPER["class_counts"], PAPER["seminar_class
 HYPERPARAMETERS = PAPER["hyperparameters"]
 # By .id: .text, .where (section or table), .notebooks (the numbers of those that test it).
 CLAIMS = {name: SimpleNamespace(id=name, **claim) for name, claim in PAPER["claims"].items()}
+PUBLISHED_CLAIMS = ROOT / "data" / "published" / "claims.json"
 
 _WORDS = {True: "holds", False: "does not hold", None: "not testable here"}
 
@@ -98,26 +99,30 @@ def comparison(rows: Sequence[tuple], faces) -> Table:
     less the seminar, where both are numbers. The verdict is the one that `verdict` kept, so
     call that first. Introduced in notebook 01.
     """
-    kept, shipped = ledger(faces)["verdict"], published_claims()
+    kept, shipped = ledger(faces)["verdict"], published_claims()["measured"]
     table = [{"claim": claim,
               "the seminar says": CLAIMS[claim].text if says is None else _cell(says),
-              "the published run": _cell(published or shipped.get(claim)), "this run": _cell(here),
+              "the published run": _cell(published or shipped[claim]), "this run": _cell(here),
               "difference": f"{here - says:+.2f} points" if is_number(here) and is_number(says)
               else "–", "verdict": kept[claim]} for claim, says, published, here in rows]
     return Table(pd.DataFrame(table).set_index("claim"), "The seminar and this series", faces)
 
 
-def published_claims() -> dict[str, str]:
-    """Return what the published notebooks measured on FER2013, in words, by claim id."""
-    path = ROOT / "data" / "published" / "claims.json"
-    return {row["claim"]: row["measured"] for row in _read(path)}
+def published_claims() -> pd.DataFrame:
+    """Return what the published notebooks kept on FER2013: `measured` and `verdict` by claim id.
+
+    All claims in the seminar's order, text; the verdict is "not run yet" where there is none.
+    """
+    kept = pd.DataFrame(_read(PUBLISHED_CLAIMS), columns=["claim", "measured", "verdict"])
+    kept = kept.set_index("claim").reindex(CLAIMS)
+    return kept.fillna({"measured": "", "verdict": "not run yet"})
 
 
 def publish_claims(faces) -> None:
     """Write all that `verdict` kept on these faces to data/published/claims.json."""
     rows = [row | {"data": "fer2013"} for claim in CLAIMS if (row := _read(_path(claim, faces)))]
     text = json.dumps(rows, indent=1, ensure_ascii=False) + "\n"
-    write_atomic(ROOT / "data" / "published" / "claims.json", text.encode())
+    write_atomic(PUBLISHED_CLAIMS, text.encode())
 
 
 def _on(faces) -> str:

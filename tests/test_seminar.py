@@ -92,8 +92,8 @@ def test_the_ledger_has_every_claim_once_and_one_data_set_only(faces):
     assert set(seminar.ledger(other)["verdict"]) == {"not run yet"}
 
 
-def test_the_comparison_has_difference_and_kept_verdict(faces, monkeypatch):
-    monkeypatch.setattr(seminar, "published_claims", dict)  # as before anything is published
+def test_the_comparison_has_difference_and_kept_verdict(faces, monkeypatch, tmp_path):
+    monkeypatch.setattr(seminar, "PUBLISHED_CLAIMS", tmp_path / "none")  # nothing is published
     seminar.verdict("fc-35", "36.1 %", True, faces)
     table = seminar.comparison(
         [("fc-35", 35.35, 37.0, np.float64(36.1)), ("digits", None, None, "97 % & more")], faces)
@@ -107,7 +107,7 @@ def test_the_comparison_has_difference_and_kept_verdict(faces, monkeypatch):
 
 
 def test_the_published_column_shows_what_publish_kept(faces, tmp_path, monkeypatch):
-    monkeypatch.setattr(seminar, "ROOT", tmp_path)
+    monkeypatch.setattr(seminar, "PUBLISHED_CLAIMS", tmp_path / "claims.json")
     seminar.verdict("digits", "95 % of digits", True, faces)
     seminar.publish_claims(faces)
     table = seminar.comparison(
