@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+from dataclasses import replace
 
 import torch
 
@@ -53,11 +54,13 @@ def parser() -> argparse.ArgumentParser:
 
     train = commands.add_parser("train", help="train one model, or go on training it")
     train.add_argument("model", choices=ARCHITECTURES)
+    train.add_argument("--epochs", type=int, help="how many (default: the recipe's)")
     train.add_argument("--threads", type=int, help="CPU threads (default: all cores)")
     train.add_argument("--json", action="store_true", help="end with the result as a line of JSON")
     train.set_defaults(command=train_model)
 
     publish = commands.add_parser("publish", help="write data/published and the notebooks' outputs")
+    publish.add_argument("notebooks", nargs="*", help="whose outputs (default: all)")
     publish.set_defaults(command=publish_results)
 
     sources = "auto, synthetic, fer2013, fer2013-seminar-split or a path"
@@ -83,13 +86,16 @@ def fetch_data(options) -> None:
 
 def train_model(options) -> None:
     """``train``: one run; it never reads the test split."""
-    if options.threads is not None:
-        if options.threads < 1:
-            raise ValueError("--threads takes a number from 1 on.")
+    for name in ("epochs", "threads"):
+        if (number := getattr(options, name)) is not None and number < 1:
+            raise ValueError(f"--{name} takes a whole number from 1 on.")
+    if options.threads:
         torch.set_num_threads(options.threads)
     faces = data.load(options.data)
     print(faces.describe())
     chosen = recipe(options.model, options.profile, faces)
+    if options.epochs:
+        chosen = replace(chosen, epochs=options.epochs)
     run = runs.train_or_load(chosen, faces, options.seed)
     if options.json:
         last = run.history[-1]
@@ -107,9 +113,9 @@ def publish_results(options) -> None:
     cross_validation.publish_folds(faces)
     if faces.synthetic:
         return
-    os.environ["FER_PUBLISHING"] = "1"  # single faces are reduced to 6 × 6 values
-    folder = series.run(options.data).parent
-    for notebook in series.select():
+    os.environ["FER_PUBLISHING"] = "1"  # faces reduced to 6 × 6 values, published runs first
+    folder = series.run(options.data, names=options.notebooks).parent
+    for notebook in series.select(options.notebooks):
         series.publish_outputs(folder / f"{notebook.name}.ipynb", notebook.path)
     seminar.publish_claims(faces)
 

@@ -6,7 +6,6 @@ seaborn's "colorblind" palette, cividis where values run from low to high, and p
 where they run through zero.
 """
 
-import os
 from collections.abc import Mapping, Sequence
 from itertools import cycle
 
@@ -17,7 +16,7 @@ import seaborn as sns
 from IPython.core.pylabtools import print_figure
 from IPython.display import Image, display
 
-from fer_utils import CLASSES, SPLITS
+from fer_utils import CLASSES, SPLITS, publishing
 
 PALETTE = sns.color_palette("colorblind")
 COLOURS = dict(zip(CLASSES, (PALETTE[i] for i in (3, 5, 4, 1, 7, 0, 9)), strict=True))
@@ -59,7 +58,7 @@ def face_grid(images: np.ndarray, titles: Sequence[str] | None = None, columns: 
     images = np.asarray(images)
     if images.ndim != 3 or images.shape[1:] != (48, 48):
         raise ValueError(f"face_grid draws images of shape [n, 48, 48], not {images.shape}.")
-    reduce = os.environ.get("FER_PUBLISHING") == "1" and not getattr(faces, "synthetic", False)
+    reduce = publishing() and not getattr(faces, "synthetic", False)
     if reduce:
         images = images.reshape(-1, 6, 8, 6, 8).mean(axis=(2, 4))
     fig = _grid(images, titles, columns, 0.95, cmap="gray", vmin=0, vmax=255)

@@ -10,7 +10,7 @@ import patterns
 import pytest
 import torch
 
-from fer_utils import ROOT, __main__, data, runs, series
+from fer_utils import ROOT, __main__, cross_validation, data, runs, seminar, series
 from fer_utils.__main__ import main
 from fer_utils.recipes import recipe
 
@@ -73,11 +73,31 @@ def test_train_says_nothing_of_test(table, capsys):
     assert not list((runs.home() / "runs").glob("*/metrics.json"))
 
 
-def test_threads(table, capsys):
-    command = ["train", "fully_connected", "--profile", "smoke", "--data", table, "--threads"]
-    assert main([*command, "2"]) == 0 and torch.get_num_threads() == 2
-    assert main([*command, "0"]) == 1
-    assert "--threads" in capsys.readouterr().err
+def test_threads_and_epochs(table, capsys):
+    command = ["train", "fully_connected", "--profile", "smoke", "--data", table]
+    assert main([*command, "--threads", "2"]) == 0 and torch.get_num_threads() == 2
+    assert main([*command, "--epochs", "3", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["epochs"] == 3
+    for option in ("--threads", "--epochs"):
+        assert main([*command, option, "0"]) == 1
+        assert option in one_error(capsys)
+
+
+def test_publish_takes_some_notebooks(table, monkeypatch, capsys):
+    asked, written = [], []
+    monkeypatch.setattr(runs, "publish_runs", lambda faces, weights: [])
+    monkeypatch.setattr(cross_validation, "publish_folds", lambda faces: None)
+    monkeypatch.setattr(seminar, "publish_claims", lambda faces: None)
+    monkeypatch.setattr(series, "publish_outputs", lambda executed, path: written.append(path.stem))
+    monkeypatch.setenv("FER_PUBLISHING", "0")  # put back after the test
+
+    def record(source, names):
+        asked.append(names)
+        return ROOT / "reports" / "index.html"
+
+    monkeypatch.setattr(series, "run", record)
+    assert main(["publish", "03", "--data", table]) == 0
+    assert asked == [["03"]] and written == ["03_fully_connected_baseline"]
 
 
 # ---------------------------------------------------------------- errors

@@ -10,7 +10,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from fer_utils import data, evaluation, models, runs, seminar, synthetic, training
+from fer_utils import CLASSES, data, evaluation, models, runs, seminar, synthetic, training
 from fer_utils.models import Architecture
 from fer_utils.runs import RunError, train_or_load
 
@@ -317,9 +317,12 @@ def test_a_reader_without_the_run_gets_the_published_one(official, home, monkeyp
         train_or_load(SHORT, official, retrain=True)
 
 
-def test_an_own_run_comes_before_the_published_one(official):
+def test_an_own_run_comes_before_the_published_one(official, monkeypatch):
     publish(official)
     assert train_or_load(SHORT, official).origin == "own run"
+    monkeypatch.setenv("FER_PUBLISHING", "1")
+    assert train_or_load(SHORT, official).origin == "published run", "outputs show what ships"
+    assert train_or_load(replace(SHORT, epochs=3), official).origin == "trained now"
 
 
 def test_a_published_run_is_offered_on_the_official_split_only(official):
@@ -458,6 +461,21 @@ def test_nothing_else_is_shipped_but_tables_and_text():
     assert {path.suffix for path in others} <= {".csv", ".json", ".md"}
     for path in others:
         assert path.stat().st_size < 500_000, path
+
+
+def test_the_model_cards_code_runs_and_its_sentence_on_recall_is_true(monkeypatch):
+    monkeypatch.setattr(runs, "PUBLISHED", data.ROOT / "data" / "published")
+    card = (runs.PUBLISHED / "MODEL_CARD.md").read_text("utf-8")
+    code = card.partition("```python\n")[2].partition("```")[0]
+    names = {}
+    exec(code, names)
+    assert names["probabilities"].shape == (5, 7)
+    assert "best on *happy* and weakest on *fear* and *disgust*" in card
+    for folder in SHIPPED:
+        if (folder / "weights.safetensors").exists():
+            recall = runs.load_run(folder, "published run").published_metrics()["test"]["recall"]
+            order = [CLASSES[k] for k in np.argsort(recall)]
+            assert set(order[:2]) == {"fear", "disgust"} and order[-1] == "happy", folder.name
 
 
 @pytest.fixture
