@@ -65,8 +65,8 @@ SEMINAR = {
 def recipe(model: str, profile: str = "short", faces: Faces | None = None) -> Recipe:
     """The recipe of a model at a profile; vary it with ``dataclasses.replace``.
 
-    faces: what it shall be trained on. ``short`` takes batches of 32 from a small data set, the
-    drawn faces for instance, so that its few epochs have steps enough for a deep network.
+    faces: what it shall be trained on. On a small data set, such as the drawn faces, ``short``
+    takes batches of 32, and for more than two convolutions twice the epochs: depth needs steps.
     Raises ValueError for an unknown model or profile, naming the known ones.
     """
     if model not in ARCHITECTURES:
@@ -84,8 +84,9 @@ def recipe(model: str, profile: str = "short", faces: Faces | None = None) -> Re
     if profile == "seminar" or model == "fully_connected":  # one layer gains nothing from the rest
         return own
     small = faces is not None and faces.counts()[0].sum() < SMALL
+    twice = small and len(own.architecture.convolutions) > 2
     return replace(
         own, optimizer="adamw", learning_rate=2e-3, weight_decay=1e-2,
-        epochs=SHORT_EPOCHS[model], batch_size=32 if small else own.batch_size,
+        epochs=SHORT_EPOCHS[model] * (1 + twice), batch_size=32 if small else own.batch_size,
         schedule="one-cycle", mirror=True, shift=3, label_smoothing=0.1,
     )  # fmt: skip

@@ -58,9 +58,12 @@ def test_smoke_is_short_on_few_images():
 
 
 @pytest.mark.parametrize(("images", "batch"), [(9_996, 32), (10_003, 128)])
-def test_short_takes_small_batches_from_a_small_data_set(images, batch):
+def test_short_gives_a_small_data_set_small_batches_and_deep_networks_more_epochs(images, batch):
     faces = patterns.faces({"train": images, "validation": 7, "test": 7})
     assert recipe("deeper", "short", faces).batch_size == batch
+    more = 2 if batch == 32 else 1
+    assert recipe("deeper", "short", faces).epochs == more * recipe("deeper").epochs
+    assert recipe("shallow", "short", faces).epochs == recipe("shallow").epochs
     assert recipe("deeper", "seminar", faces) == recipe("deeper", "seminar"), "the paper's"
 
 
