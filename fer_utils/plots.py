@@ -242,7 +242,7 @@ def _signed(weights, titles, columns, size) -> plt.Figure:
 def _grid(images, titles, columns, size, **look) -> plt.Figure:
     titles = [*(titles or ()), *[""] * len(images)]
     lines = max(len(title.splitlines()) for title in titles)
-    fig, axes = _panels(len(images), columns, size, size + 0.16 * lines)
+    fig, axes = _panels(len(images), columns, size, size + 0.2 * lines)
     for ax, image, title in zip(axes, images, titles, strict=False):
         ax.imshow(image, interpolation="nearest", **look)
         ax.set_title(title, fontsize=8, pad=2)
