@@ -96,7 +96,8 @@ class Run:
         """
         path = self.folder / "metrics.json"
         if not self.made_on(faces) and (self.folder / "weights.safetensors").exists():
-            name = f"{self.folder.name}-{faces.fingerprint[:12]}.json"
+            training = hashlib.sha256((self.folder / "run.json").read_bytes()).hexdigest()
+            name = f"{self.folder.name}-{training[:12]}-{faces.fingerprint[:12]}.json"
             path = home() / "runs" / "elsewhere" / name
         kept = json.loads(path.read_text("utf-8")) if path.exists() else {}
         if split not in kept:

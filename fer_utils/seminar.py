@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import pandas as pd
 from pandas.api.types import is_number
 
-from fer_utils import ROOT, home, write_atomic
+from fer_utils import ROOT, home, publishing, write_atomic
 
 PAPER = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 ACCURACY, RECALL = PAPER["accuracy"], PAPER["recall"]  # in percent
@@ -99,7 +99,7 @@ def comparison(rows: Sequence[tuple], faces) -> Table:
     less the seminar, where both are numbers. The verdict is the one that `verdict` kept, so
     call that first. Introduced in notebook 01.
     """
-    kept, shipped = ledger(faces)["verdict"], published_claims()["measured"]
+    kept, shipped = ledger(faces)["verdict"], published_claims(faces)["measured"]
     table = [{"claim": claim,
               "the seminar says": CLAIMS[claim].text if says is None else _cell(says),
               "the published run": _cell(published or shipped[claim]), "this run": _cell(here),
@@ -108,21 +108,32 @@ def comparison(rows: Sequence[tuple], faces) -> Table:
     return Table(pd.DataFrame(table).set_index("claim"), "The seminar and this series", faces)
 
 
-def published_claims() -> pd.DataFrame:
+def published_claims(faces) -> pd.DataFrame:
     """Return what the published notebooks kept on FER2013: `measured` and `verdict` by claim id.
 
     All claims in the seminar's order, text; the verdict is "not run yet" where there is none.
+    While notebooks are published, it is what `publish` will write: their outputs show that.
     """
-    kept = pd.DataFrame(_read(PUBLISHED_CLAIMS), columns=["claim", "measured", "verdict"])
+    rows = _to_publish(faces) if publishing() else _read(PUBLISHED_CLAIMS)
+    kept = pd.DataFrame(rows, columns=["claim", "measured", "verdict"])
     kept = kept.set_index("claim").reindex(CLAIMS)
     return kept.fillna({"measured": "", "verdict": "not run yet"})
 
 
 def publish_claims(faces) -> None:
-    """Write all that `verdict` kept on these faces to data/published/claims.json."""
-    rows = [row | {"data": "fer2013"} for claim in CLAIMS if (row := _read(_path(claim, faces)))]
-    text = json.dumps(rows, indent=1, ensure_ascii=False) + "\n"
+    """Add all that `verdict` kept on these faces to data/published/claims.json."""
+    text = json.dumps(_to_publish(faces), indent=1, ensure_ascii=False) + "\n"
     write_atomic(PUBLISHED_CLAIMS, text.encode())
+
+
+def _to_publish(faces) -> list[dict]:
+    """The published rows, each replaced by this run's unless that is of an earlier notebook."""
+    rows = {row["claim"]: row for row in _read(PUBLISHED_CLAIMS)}
+    for claim in CLAIMS:
+        row = _read(_path(claim, faces))
+        if row and row["notebook"] >= rows.get(claim, row)["notebook"]:
+            rows[claim] = row | {"data": "fer2013"}
+    return [rows[claim] for claim in CLAIMS if claim in rows]
 
 
 def _on(faces) -> str:

@@ -343,6 +343,13 @@ def test_other_copies_of_the_data_are_evaluated_afresh(official, home):
     right = evaluation.predict(run.model(), other.split("test")[0]).argmax(1)
     assert measured["accuracy"] == (right == other.split("test")[1]).mean()
     assert (run.folder / "metrics.json").read_bytes() == before
+    assert len(list((home / "runs" / "elsewhere").iterdir())) == 1
+    run.metrics("test", other)
+    assert len(list((home / "runs" / "elsewhere").iterdir())) == 1, "kept once measured"
+    with open(run.folder / "run.json", "a") as file:
+        file.write("\n")  # published again, after another training
+    run.metrics("test", other)
+    assert len(list((home / "runs" / "elsewhere").iterdir())) == 2, "measured afresh"
 
 
 def test_smoke_runs_and_runs_on_other_data_are_not_published(official):

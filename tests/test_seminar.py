@@ -117,6 +117,23 @@ def test_the_published_column_shows_what_publish_kept(faces, tmp_path, monkeypat
     assert table.frame["the published run"].tolist() == ["95 % of digits", "37.00 %", "–"]
 
 
+def test_publishing_adds_to_what_is_published_and_shows_it_at_once(faces, monkeypatch, tmp_path):
+    monkeypatch.setattr(seminar, "PUBLISHED_CLAIMS", tmp_path / "claims.json")
+    seminar.verdict("digits", "95 %", True, faces)
+    seminar.verdict("bn", "late", True, faces, notebook="07")
+    seminar.publish_claims(faces)
+    faces.fingerprint = "fedcba9876543210"  # another home: nothing else is kept there
+    seminar.verdict("fc-35", "37 %", True, faces)
+    seminar.verdict("bn", "early", True, faces, notebook="04")
+    assert seminar.published_claims(faces)["measured"]["fc-35"] == "", "not published yet"
+    monkeypatch.setenv("FER_PUBLISHING", "1")
+    assert seminar.published_claims(faces)["measured"]["fc-35"] == "37 %"
+    seminar.publish_claims(faces)
+    rows = json.loads((tmp_path / "claims.json").read_text("utf-8"))
+    assert {row["claim"]: row["measured"] for row in rows} == {
+        "digits": "95 %", "fc-35": "37 %", "bn": "late"}
+
+
 def test_a_table_says_synthetic_in_html_and_in_text(faces):
     frame = pd.DataFrame({"accuracy": [12.3456], "images": [28709], "words": ["x" * 80]})
     assert "synthetic" not in repr(seminar.Table(frame, "Some numbers", faces))
