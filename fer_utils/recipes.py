@@ -83,7 +83,7 @@ def recipe(model: str, profile: str = "short", faces: Faces | None = None) -> Re
     )  # fmt: skip
     if profile == "seminar" or model == "fully_connected":  # one layer gains nothing from the rest
         return own
-    small = faces is not None and faces.counts()[0].sum() < SMALL
+    small = faces is not None and bool(faces.counts()[0].sum() < SMALL)
     twice = small and len(own.architecture.convolutions) > 2
     return replace(
         own, optimizer="adamw", learning_rate=2e-3, weight_decay=1e-2,

@@ -64,6 +64,7 @@ def test_short_gives_a_small_data_set_small_batches_and_deep_networks_more_epoch
     more = 2 if batch == 32 else 1
     assert recipe("deeper", "short", faces).epochs == more * recipe("deeper").epochs
     assert recipe("shallow", "short", faces).epochs == recipe("shallow").epochs
+    assert type(recipe("deeper", "short", faces).epochs) is int  # a run's identity is JSON
     assert recipe("deeper", "seminar", faces) == recipe("deeper", "seminar"), "the paper's"
 
 
