@@ -57,6 +57,20 @@ def test_readme_says_how_much_seeds_scatter(published):
     accuracy = [100 * float(row["test_accuracy"]) for row in equal]
     mean, deviation = statistics.mean(accuracy), statistics.stdev(accuracy)
     assert f"{mean:.2f} % on average, with a standard deviation of {deviation:.2f} points" in README
+    assert "the two furthest apart differ by more than deep and deeper do" in README
+    short = {r["model"]: 100 * float(r["test_accuracy"]) for r in published
+             if (r["profile"], r["seed"]) == ("short", "42")}  # fmt: skip
+    assert max(accuracy) - min(accuracy) > abs(short["deeper"] - short["deep"])
+
+
+def test_readme_is_right_on_what_leaks_cost(published):
+    assert "leaving the copies out costs it more than any other" in README
+    cost = {
+        (r["model"], r["profile"]): float(r["test_accuracy"]) - float(r["test_accuracy_clean"])
+        for r in published
+        if (r["model"], r["profile"]) in NAMES and r["seed"] == "42"
+    }
+    assert max(cost, key=cost.get) == ("shallow", "seminar")
 
 
 def test_readme_lists_every_notebook():

@@ -479,8 +479,9 @@ def test_the_model_cards_code_runs_and_its_sentence_on_recall_is_true(monkeypatc
     assert names["probabilities"].shape == (5, 7)
     assert "best on *happy* and weakest on *fear* and *disgust*" in card
     for folder in SHIPPED:
-        if (folder / "weights.safetensors").exists():
-            recall = runs.load_run(folder, "published run").published_metrics()["test"]["recall"]
+        run = runs.load_run(folder, "published run")
+        if (folder / "weights.safetensors").exists() and run.recipe.profile == "short":
+            recall = run.published_metrics()["test"]["recall"]
             order = [CLASSES[k] for k in np.argsort(recall)]
             assert set(order[:2]) == {"fear", "disgust"} and order[-1] == "happy", folder.name
 
