@@ -158,6 +158,7 @@ def test_a_terminated_training_says_how_to_go_on(home, csv):
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
 def test_the_same_command_goes_on_after_a_signal(csv, sent, monkeypatch, capsys):
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `pytest &` ignores it
     with monkeypatch.context() as patch:
         raise_after(3, lambda: signal.raise_signal(sent), patch)
         assert main(csv) == 130
