@@ -384,8 +384,8 @@ def write_json(path: Path, value) -> None:
 def publish_runs(faces: Faces, with_weights: set[str]) -> list[Path]:
     """Copy each finished own run on ``faces`` (not smoke) to data/published; write results.csv.
 
-    with_weights: models whose weights of the default seed are shipped, as float16, when trained on
-    FER2013; metrics are those of the weights as shipped. Raises RunError unless ``faces`` has the
+    with_weights: models whose weights of the default seed are shipped, as float16; metrics are
+    those of the weights as shipped. Raises RunError unless ``faces`` has the
     official split or is drawn, if nothing is there to publish, or if two runs would get one folder.
     """
     if not (faces.official or faces.synthetic):
@@ -401,7 +401,7 @@ def publish_runs(faces: Faces, with_weights: set[str]) -> list[Path]:
                                f" as {published_folder(run, faces).name}: rename the model of one,"
                                " or delete one.")
     for target, run in chosen.items():
-        shipped = faces.official and run.recipe.model in with_weights and run.seed == SEED
+        shipped = run.recipe.model in with_weights and run.seed == SEED
         if not is_published(run, target, shipped):
             publish_run(run, faces, target, shipped)
     rows = [results_row(run) for run in published_runs()]
