@@ -23,7 +23,8 @@ class Recipe:
     then a cosine to zero). dropout_*: probability of zeroing a value. mirror: flip half of the
     images. shift: move each image by up to this many pixels. label_smoothing: 0 … 1.
     train_images: train on so many images, chosen at random in proportion to the classes; None
-    for all.
+    for all. precision: ``float32``, or ``bfloat16`` to train (not evaluate) with 8-bit mantissas
+    where autocast thinks it safe: twice as fast on processors that have it in hardware.
     """
 
     model: str
@@ -41,11 +42,15 @@ class Recipe:
     shift: int = 0
     label_smoothing: float = 0.0
     train_images: int | None = None
+    precision: str = "float32"
 
     def identity(self) -> dict:
         """The fields that decide the result, as plain JSON values."""
         fields = asdict(self)
-        return {name: value for name, value in fields.items() if name not in ("model", "profile")}
+        labels = {"model", "profile"}
+        if self.precision == "float32":  # the only one when the first runs were made
+            labels.add("precision")
+        return {name: value for name, value in fields.items() if name not in labels}
 
 
 SMALL = 10_000  # training images

@@ -181,8 +181,9 @@ def train_or_load(recipe: Recipe, faces: Faces, seed: int = SEED, retrain: bool 
 
 def known_run(recipe: Recipe, faces: Faces, seed: int, key: str) -> Run | None:
     """The finished own or published run to show, or None."""
-    own, shipped = own_run(key), published_run(recipe, seed, faces)
-    return (shipped or own) if publishing() else (own or shipped)
+    if publishing():
+        return published_run(recipe, seed, faces) or own_run(key)
+    return own_run(key) or published_run(recipe, seed, faces)
 
 
 def own_run(key: str) -> Run | None:

@@ -21,6 +21,7 @@ from fer_utils.models import build
 from fer_utils.recipes import Recipe
 
 TRAINING_VERSION = 1  # raise when the same recipe, data and seed would give other numbers
+HALF = {"float32": False, "bfloat16": True}  # precision: are values 16 bits wide?
 WATCHED = 3589  # training images whose loss is followed: as many as validation has
 
 
@@ -175,8 +176,10 @@ def train_epoch(state: State, recipe: Recipe, images: torch.Tensor, labels: torc
         batch = order[step * recipe.batch_size : (step + 1) * recipe.batch_size]
         x = augment(images[batch], recipe.mirror, recipe.shift)[:, None].float() / 255
         x = x.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(x.device.type, torch.bfloat16, HALF[recipe.precision]):
+            scores = state.model(x)
         smoothing = recipe.label_smoothing
-        loss = F.cross_entropy(state.model(x), labels[batch], label_smoothing=smoothing)
+        loss = F.cross_entropy(scores.float(), labels[batch], label_smoothing=smoothing)
         rate = state.scheduler.get_last_lr()[0]
         check(loss.item(), recipe, f"epoch {len(state.history) + 1}, step {step + 1}", rate)
         state.optimizer.zero_grad()

@@ -24,6 +24,7 @@ CHANGES = dict(
     shift=9,
     label_smoothing=0.9,
     train_images=99,
+    precision="bfloat16",
 )
 
 
@@ -82,7 +83,11 @@ def test_a_recipe_cannot_be_changed_only_replaced():
 
 def test_every_field_but_the_labels_is_in_the_identity():
     assert set(CHANGES) == {field.name for field in fields(recipes.Recipe)} - {"model", "profile"}
-    assert set(CHANGES) == set(recipe("deep").identity())
+    assert set(CHANGES) == set(replace(recipe("deep"), precision="bfloat16").identity())
+
+
+def test_float32_leaves_the_identity_as_it_was_when_there_was_no_choice():
+    assert set(recipe("deep").identity()) == set(CHANGES) - {"precision"}
 
 
 @pytest.mark.parametrize("name", CHANGES)

@@ -209,22 +209,61 @@ def test_fewer_images_than_a_batch_make_one_step_an_epoch():
     assert len(trained(replace(patterns.RECIPE, epochs=2), small).history) == 2
 
 
+# ---------------------------------------------------------------- bfloat16
+
+HALF = replace(patterns.RECIPE, precision="bfloat16")
+
+
+def test_bfloat16_learns_much_the_same_with_weights_and_losses_in_float32(faces):
+    whole = replace(PLAIN, epochs=8)
+    state, full = trained(replace(whole, precision="bfloat16"), faces), trained(whole, faces)
+    assert {value.dtype for value in state.model.state_dict().values()} == {
+        torch.float32, torch.int64}  # int64: batch normalisation's number of batches
+    assert not torch.equal(state.model[0].weight, full.model[0].weight)
+    assert state.history[-1]["validation_accuracy"] > 0.9
+    first, expected = (made.history[0]["train_loss"] for made in (state, full))
+    assert first == pytest.approx(expected, rel=0.02)
+
+
+def test_bfloat16_is_for_the_training_alone(faces):
+    state = trained(HALF, faces)
+    images, labels = faces.split("validation")
+    chances = evaluation.predict(state.model, images)[np.arange(len(labels)), labels]
+    loss = -np.log(chances.astype(float)).mean()
+    assert state.history[-1]["validation_loss"] == pytest.approx(loss, rel=1e-5)
+
+
+def test_the_scores_of_a_bfloat16_step_have_eight_bits(faces):
+    seen = []
+    state = begin(HALF, faces)
+    state.model.register_forward_hook(lambda *call: seen.append(call[-1]))
+    next(training.train(state, HALF, faces, 1))
+    assert {scores.dtype for scores in seen} == {torch.bfloat16, torch.float32}
+    assert seen[0].dtype == torch.bfloat16 and seen[-1].dtype == torch.float32
+
+
+def test_an_unknown_precision_is_no_silent_float32(faces):
+    with pytest.raises(KeyError, match="float16"):
+        trained(replace(PLAIN, precision="float16"), faces)
+
+
 # ---------------------------------------------------------------- resuming
 
 
-@pytest.mark.parametrize("epochs_before", [1, 2, 3])
-def test_resuming_is_bit_identical_to_not_stopping(faces, epochs_before):
+@pytest.mark.parametrize(("epochs_before", "recipe"), [
+    (1, patterns.RECIPE), (2, patterns.RECIPE), (3, patterns.RECIPE), (2, HALF)])  # fmt: skip
+def test_resuming_is_bit_identical_to_not_stopping(faces, epochs_before, recipe):
     """With dropout, augmentation, batch norm, AdamW and one-cycle; through torch's own format."""
-    whole = trained(patterns.RECIPE, faces)
-    state = begin(patterns.RECIPE, faces)
-    for _ in zip(range(epochs_before), training.train(state, patterns.RECIPE, faces, 1)):
+    whole = trained(recipe, faces)
+    state = begin(recipe, faces)
+    for _ in zip(range(epochs_before), training.train(state, recipe, faces, 1)):
         pass
     torch.save(state.state_dict(), buffer := io.BytesIO())
     torch.rand(77)  # a new process stands elsewhere in the random stream
-    resumed = begin(patterns.RECIPE, faces)
+    resumed = begin(recipe, faces)
     buffer.seek(0)
     resumed.load_state_dict(torch.load(buffer, weights_only=True))
-    assert len(list(training.train(resumed, patterns.RECIPE, faces, 1))) == 4 - epochs_before
+    assert len(list(training.train(resumed, recipe, faces, 1))) == 4 - epochs_before
     assert_same_weights(resumed, whole)
     assert without_seconds(resumed.history) == without_seconds(whole.history)
     assert all(map(torch.equal, resumed.filters, whole.filters))
