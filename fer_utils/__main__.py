@@ -13,7 +13,7 @@ from fer_utils import ROOT, cross_validation, data, runs, seminar, series, train
 from fer_utils.models import ARCHITECTURES
 from fer_utils.recipes import PROFILES, recipe
 
-# Models that are published with their weights.
+# Models that are published with their weights, trained whole by their own recipes.
 SHIPPED = {"fully_connected", "hidden_layer", "shallow", "deep", "deeper"}
 SHIPPED_DRAWN = {"fully_connected", "deeper"}  # whose layers notebooks 03 and 10 look into
 # What a user can cause; DataError is a ValueError.
@@ -109,7 +109,9 @@ def train_model(options) -> None:
 def publish_results(options) -> None:
     """``publish``: own runs to data/published and, on real data, the notebooks' outputs."""
     faces = data.load(options.data)
-    for folder in runs.publish_runs(faces, SHIPPED_DRAWN if faces.synthetic else SHIPPED):
+    shipped = {recipe(model, profile, faces) for profile in ("short", "seminar")
+               for model in (SHIPPED_DRAWN if faces.synthetic else SHIPPED)}
+    for folder in runs.publish_runs(faces, shipped):
         print(folder.relative_to(ROOT))
     cross_validation.publish_folds(faces)
     if faces.synthetic:

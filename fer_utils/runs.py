@@ -382,10 +382,10 @@ def write_json(path: Path, value) -> None:
 # --- publishing ----------------------------------------------------------------------------------
 
 
-def publish_runs(faces: Faces, with_weights: set[str]) -> list[Path]:
+def publish_runs(faces: Faces, with_weights: set[Recipe]) -> list[Path]:
     """Copy each finished own run on ``faces`` (not smoke) to data/published; write results.csv.
 
-    with_weights: models whose weights of the default seed are shipped, as float16; metrics are
+    with_weights: recipes whose weights of the default seed are shipped, as float16; metrics are
     those of the weights as shipped. Raises RunError unless ``faces`` has the
     official split or is drawn, if nothing is there to publish, or if two runs would get one folder.
     """
@@ -402,7 +402,7 @@ def publish_runs(faces: Faces, with_weights: set[str]) -> list[Path]:
                                f" as {published_folder(run, faces).name}: rename the model of one,"
                                " or delete one.")
     for target, run in chosen.items():
-        shipped = run.recipe.model in with_weights and run.seed == SEED
+        shipped = run.recipe in with_weights and run.seed == SEED
         if not is_published(run, target, shipped):
             publish_run(run, faces, target, shipped)
     rows = [results_row(run) for run in published_runs()]
@@ -460,4 +460,5 @@ def results_row(run: Run) -> dict:
         "minutes": round(run.provenance["seconds"] / 60, 1),
         "parameters": parameters(build(run.recipe.architecture)),
         "multiply_adds": multiply_adds(run.recipe.architecture),
+        "precision": run.recipe.precision,
     }

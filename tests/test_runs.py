@@ -239,7 +239,7 @@ def test_the_clean_accuracy_leaves_out_what_training_has_seen(faces):
 # ---------------------------------------------------------------- publishing
 
 
-def publish(official, *, weights=("tiny",)):
+def publish(official, *, weights=(SHORT,)):
     train_or_load(SHORT, official)
     train_or_load(SHORT, official, seed=7)
     return runs.publish_runs(official, set(weights))
@@ -253,6 +253,12 @@ def test_published_folders_and_their_files(official):
     assert {path.name for path in folders[1].iterdir()} == common, "another seed ships no weights"
     record = json.loads((folders[0] / "run.json").read_text("utf-8"))
     assert record["data"] == "fer2013" and record["fingerprint"] == official.fingerprint
+
+
+def test_a_training_of_another_length_ships_no_weights(official):
+    train_or_load(replace(SHORT, epochs=1), official)
+    folder, = runs.publish_runs(official, {SHORT})
+    assert not (folder / "weights.safetensors").exists()
 
 
 def test_published_weights_are_float16_and_the_metrics_are_theirs(official):
@@ -281,7 +287,8 @@ def test_results_csv_has_a_row_a_run(official):
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == [
         "model", "profile", "seed", "epochs", "validation_accuracy", "test_accuracy",
-        "test_accuracy_clean", "macro_f1", "minutes", "parameters", "multiply_adds"]  # fmt: skip
+        "test_accuracy_clean", "macro_f1", "minutes", "parameters", "multiply_adds",
+        "precision"]  # fmt: skip
     assert [(row["model"], row["seed"], row["epochs"]) for row in rows] == [
         ("tiny", "42", "2"), ("tiny", "7", "2")]  # fmt: skip
     metrics = json.loads((folder / "metrics.json").read_text("utf-8"))
@@ -367,7 +374,7 @@ def test_publishing_again_replaces_and_keeps_what_is_not_here(official, home, mo
     publish(official)
     monkeypatch.setenv("FER_HOME", str(home.parent / "other machine"))
     train_or_load(replace(SHORT, model="wide"), official)
-    folders = runs.publish_runs(official, {"tiny"})
+    folders = runs.publish_runs(official, {SHORT})
     assert [folder.name for folder in folders] == ["tiny-short", "tiny-short-s7"]
     train_or_load(replace(SHORT, model="long", epochs=3), official)
     assert len(runs.publish_runs(official, set())) == 3
