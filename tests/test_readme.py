@@ -15,6 +15,7 @@ NAMES = {
     ("hidden_layer_shuffled", "short"): "the same, pixels shuffled",
     ("shallow", "seminar"): "shallow CNN, the seminar's own recipe",
     ("shallow", "short"): "shallow CNN",
+    ("shallow_long", "short"): "shallow CNN, 30 epochs",
     ("shallow_shuffled", "short"): "shallow CNN, pixels shuffled",
     ("deep", "short"): "deep CNN",
     ("deeper", "short"): "deeper CNN",
@@ -61,6 +62,48 @@ def test_readme_says_how_much_seeds_scatter(published):
     short = {r["model"]: 100 * float(r["test_accuracy"]) for r in published
              if (r["profile"], r["seed"]) == ("short", "42")}  # fmt: skip
     assert max(accuracy) - min(accuracy) > abs(short["deeper"] - short["deep"])
+
+
+def percent(published, model, profile="short", seed="42", column="validation_accuracy"):
+    wanted = (model, profile, seed)
+    row, = (r for r in published if (r["model"], r["profile"], r["seed"]) == wanted)
+    return 100 * float(row[column])
+
+
+def test_readme_says_what_depth_brings(published):
+    *most, last = (f"{percent(published, f'depth_{n}_all'):.1f}" for n in range(2, 7))
+    assert f"{', '.join(most)} and {last} % of the validation images" in README
+    seeds = [percent(published, "depth_5_all", seed=seed) for seed in ("42", "1", "2")]
+    spread = max(seeds) - min(seeds)
+    assert f"three seeds of five convolutions lie {spread:.1f} points apart" in README
+
+
+def test_readme_is_right_on_what_patience_brings(published):
+    assert "shallow alone, given 30, passes them all, with less than half of deep's work" in README
+    others = ["deep", "deeper", *(f"depth_{n}_all" for n in range(2, 7))]
+    assert percent(published, "shallow_long") > max(percent(published, m) for m in others)
+    work = {r["model"]: int(r["epochs"]) * int(r["multiply_adds"]) for r in published
+            if r["profile"] == "short"}  # fmt: skip
+    assert work["shallow_long"] < work["deep"] / 2
+
+
+def test_readme_says_what_bfloat16_costs(published):
+    pairs = [("deep", "depth_4_all"), ("deeper", "depth_5_all")]
+    moved = [percent(published, half, column="test_accuracy")
+             - percent(published, full, column="test_accuracy") for full, half in pairs]
+    assert "moved the test accuracy of deep by {:+.2f} and of deeper by {:+.2f} points".format(
+        *moved) in README
+    for row in published:
+        half = row["model"].endswith("_long") or "_all" in row["model"]
+        half = half or (row["profile"], row["epochs"]) == ("seminar", "2")
+        assert row["precision"] == ("bfloat16" if half else "float32"), row["model"]
+
+
+def test_readme_says_how_far_the_seminars_own_recipes_went(published):
+    reached = [percent(published, model, "seminar") for model in ("deep", "deeper")]
+    assert "after 2 of their 100 epochs ({:.1f} and {:.1f} %".format(*reached) in README
+    rows = [r for r in published if r["profile"] == "seminar" and r["model"] != "shallow"]
+    assert {(r["model"], r["epochs"]) for r in rows} == {("deep", "2"), ("deeper", "2")}
 
 
 def test_readme_is_right_on_what_leaks_cost(published):
