@@ -18,7 +18,9 @@ NAMES = {
     ("shallow_long", "short"): "shallow CNN, 30 epochs",
     ("shallow_shuffled", "short"): "shallow CNN, pixels shuffled",
     ("deep", "short"): "deep CNN",
+    ("deep_long", "short"): "deep CNN, 30 epochs",
     ("deeper", "short"): "deeper CNN",
+    ("deeper_long", "short"): "deeper CNN, 30 epochs",
 }
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -85,6 +87,13 @@ def test_readme_is_right_on_what_patience_brings(published):
     work = {r["model"]: int(r["epochs"]) * int(r["multiply_adds"]) for r in published
             if r["profile"] == "short"}  # fmt: skip
     assert work["shallow_long"] < work["deep"] / 2
+    names = ("shallow", "deep", "deeper")
+    usual, patient = ([percent(published, name + ending) for name in names]
+                      for ending in ("", "_long"))
+    assert "deep and deeper reach {:.1f} and {:.1f} %".format(*patient[1:]) in README
+    assert (f"deep is {patient[1] - patient[0]:.1f} points ahead of shallow, after the usual"
+            f" epochs only {usual[1] - usual[0]:.1f}") in README
+    assert {r["epochs"] for r in published if r["model"].endswith("_long")} == {"30"}
 
 
 def test_readme_says_what_bfloat16_costs(published):
