@@ -72,6 +72,12 @@ def check_heading_first(notebook, path):
     assert notebook.cells[0].source.startswith("# ")
 
 
+def check_sections_are_counted(notebook, path):
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    numbers = [int(number) for number in re.findall(r"(?m)^## (\d+) ·", text)]
+    assert numbers == list(range(1, len(numbers) + 1)), "an edit has lost a section's heading"
+
+
 def check_no_absolute_paths(notebook, path):
     texts = [cell.source for cell in notebook.cells] + [text_of(out) for out in outputs(notebook)]
     for text in texts:
@@ -212,6 +218,7 @@ SPOILT = [
     (check_parameters, spoil("cells[1]", "source",
                              'DATA = "auto"\nPROFILE = "short"\nSEED = 42\nRETRAIN = True')),
     (check_heading_first, spoil("cells[0]", "source", "One")),
+    (check_sections_are_counted, spoil("cells[0]", "source", "# 01 · One\n\n## 2 · Two")),
     (check_no_absolute_paths, spoil("cells[2]", "source", 'open("/home/me/x")')),
     (check_no_absolute_paths, spoil("cells[2]", "source", r'open("C:\\me")')),
     (check_no_absolute_paths, spoil("cells[2].outputs[1]", "text", "saved in /tmp/x")),
