@@ -73,8 +73,8 @@ def check_heading_first(notebook, path):
 
 
 def check_sections_are_counted(notebook, path):
-    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
-    numbers = [int(number) for number in re.findall(r"(?m)^## (\d+) ·", text)]
+    headings = [re.match(r"(\d+) ·", heading.text) for heading in rendered(notebook)("h2")]
+    numbers = [int(heading[1]) for heading in headings if heading]
     assert numbers == list(range(1, len(numbers) + 1)), "an edit has lost a section's heading"
 
 

@@ -37,18 +37,27 @@ def readme_row(name: str) -> list[str]:
     return [cell.strip() for cell in found[0].strip("|").split("|")]
 
 
+def published_row(published, model, profile, seed="42") -> dict:
+    wanted = (model, profile, seed)
+    row, = (r for r in published if (r["model"], r["profile"], r["seed"]) == wanted)
+    return row
+
+
+def percent(published, model, profile="short", seed="42", column="validation_accuracy"):
+    return 100 * float(published_row(published, model, profile, seed)[column])
+
+
 @pytest.mark.parametrize("model, profile", NAMES)
 def test_readme_table_equals_results(model, profile, published):
-    wanted = (model, profile, "42")
-    row = next(r for r in published if (r["model"], r["profile"], r["seed"]) == wanted)
+    row = published_row(published, model, profile)
     accuracy = float(row["test_accuracy"])
     low, high = wilson_interval(round(accuracy * 3589), 3589)
-    percent = {name: f"{100 * float(row[name]):.2f}" for name in row if "accur" in name}
+    shown = {name: f"{100 * float(row[name]):.2f}" for name in row if "accur" in name}
     assert readme_row(NAMES[model, profile])[1:] == [
         f"{ACCURACY[model]:.2f}" if model in ACCURACY else "–",
-        f"{percent['test_accuracy']} ({100 * low:.1f} to {100 * high:.1f})",
-        percent["test_accuracy_clean"],
-        percent["validation_accuracy"],
+        f"{shown['test_accuracy']} ({100 * low:.1f} to {100 * high:.1f})",
+        shown["test_accuracy_clean"],
+        shown["validation_accuracy"],
         f"{int(row['parameters']):,}",
         f"{float(row['minutes']):.1f}",
     ]
@@ -61,15 +70,8 @@ def test_readme_says_how_much_seeds_scatter(published):
     mean, deviation = statistics.mean(accuracy), statistics.stdev(accuracy)
     assert f"{mean:.2f} % on average, with a standard deviation of {deviation:.2f} points" in README
     assert "the two furthest apart differ by more than deep and deeper do" in README
-    short = {r["model"]: 100 * float(r["test_accuracy"]) for r in published
-             if (r["profile"], r["seed"]) == ("short", "42")}  # fmt: skip
-    assert max(accuracy) - min(accuracy) > abs(short["deeper"] - short["deep"])
-
-
-def percent(published, model, profile="short", seed="42", column="validation_accuracy"):
-    wanted = (model, profile, seed)
-    row, = (r for r in published if (r["model"], r["profile"], r["seed"]) == wanted)
-    return 100 * float(row[column])
+    deep, deeper = (percent(published, m, column="test_accuracy") for m in ("deep", "deeper"))
+    assert max(accuracy) - min(accuracy) > abs(deeper - deep)
 
 
 def test_readme_says_what_depth_brings(published):
