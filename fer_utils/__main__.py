@@ -100,17 +100,28 @@ def train_model(options) -> None:
     run = runs.train_or_load(chosen, faces, options.seed)
     if options.json:
         last = run.history[-1]
-        print(json.dumps({
-            "model": options.model, "profile": options.profile, "seed": run.seed,
-            "epochs": last["epoch"], "validation_accuracy": last["validation_accuracy"],
-            "seconds": run.provenance["seconds"]}))
+        print(
+            json.dumps(
+                {
+                    "model": options.model,
+                    "profile": options.profile,
+                    "seed": run.seed,
+                    "epochs": last["epoch"],
+                    "validation_accuracy": last["validation_accuracy"],
+                    "seconds": run.provenance["seconds"],
+                }
+            )
+        )
 
 
 def publish_results(options) -> None:
     """``publish``: own runs to data/published and, on real data, the notebooks' outputs."""
     faces = data.load(options.data)
-    shipped = {recipe(model, profile, faces) for profile in ("short", "seminar")
-               for model in (SHIPPED_DRAWN if faces.synthetic else SHIPPED)}
+    shipped = {
+        recipe(model, profile, faces)
+        for profile in ("short", "seminar")
+        for model in (SHIPPED_DRAWN if faces.synthetic else SHIPPED)
+    }
     for folder in runs.publish_runs(faces, shipped):
         print(folder.relative_to(ROOT))
     cross_validation.publish_folds(faces)

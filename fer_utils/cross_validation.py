@@ -47,9 +47,15 @@ def one_fold(faces: Faces, pixels: np.ndarray, labels: np.ndarray, held_out: np.
 
 
 def cross_validate(
-    recipes: list[Recipe], faces: Faces, folds: int = 3, images: int | None = None, seed: int = 42,
-    backend: str = "sequential", jobs: int = -1, retrain: bool = False,
-) -> list[dict]:  # fmt: skip
+    recipes: list[Recipe],
+    faces: Faces,
+    folds: int = 3,
+    images: int | None = None,
+    seed: int = 42,
+    backend: str = "sequential",
+    jobs: int = -1,
+    retrain: bool = False,
+) -> list[dict]:
     """Train every recipe on every fold; returns one row a recipe and fold, in that order.
 
     A row: recipe (its fields), fold, history (see ``training.train``), and its search's settings.

@@ -36,10 +36,19 @@ CSV_COLUMNS = ("emotion", "pixels", "Usage")
 CSV_CLASSES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")  # its 0 to 6
 KAGGLE = {
     "fer2013": "msambare/fer2013/versions/1",
-    "fer2013-seminar-split": "jonathanoheix/face-expression-recognition-dataset/versions/1"}
+    "fer2013-seminar-split": "jonathanoheix/face-expression-recognition-dataset/versions/1",
+}
 # What Python raises for files that are cut off, damaged, encrypted or not ours to read.
-UNREADABLE = (OSError, EOFError, RuntimeError, KeyError, csv.Error, zlib.error, tarfile.TarError,
-              zipfile.BadZipFile)
+UNREADABLE = (
+    OSError,
+    EOFError,
+    RuntimeError,
+    KeyError,
+    csv.Error,
+    zlib.error,
+    tarfile.TarError,
+    zipfile.BadZipFile,
+)
 MAKE_ROOM = "free disk space, or set FER_HOME to a folder you may write to."
 
 
@@ -208,11 +217,13 @@ def data_report(arrays: dict) -> dict:
     hashes = image_hashes(images)
     groups = pd.Series(labels).groupby(hashes)
     in_train = np.isin(hashes, hashes[splits == "train"])
-    duplicates = {"surplus": len(labels) - len(groups),
-                  "groups": int((groups.size() > 1).sum()),
-                  "conflicting": int((groups.nunique() > 1).sum()),
-                  "validation_in_train": int(in_train[splits == "validation"].sum()),
-                  "test_in_train": int(in_train[splits == "test"].sum())}
+    duplicates = {
+        "surplus": len(labels) - len(groups),
+        "groups": int((groups.size() > 1).sum()),
+        "conflicting": int((groups.nunique() > 1).sum()),
+        "validation_in_train": int(in_train[splits == "validation"].sum()),
+        "test_in_train": int(in_train[splits == "test"].sum()),
+    }
     counts = pd.crosstab(splits, np.take(CLASSES, labels)).loc[list(SPLITS)].to_dict("index")
     black = int((images.max(axis=(1, 2)) == 0).sum())
     return {"counts": counts, "duplicates": duplicates, "black": black}
@@ -231,9 +242,11 @@ def read(path: Path) -> tuple[dict, dict]:
     if len(copies) > 1:
         raise DataError(f"{path} holds the data twice ({', '.join(copies)}): give one of them.")
     if not copies:
-        raise DataError(f"{path} holds no images: give a folder, zip or tar with train/<class>/ and"
-                        " test/<class>/ (or validation/<class>/), or a csv with the columns"
-                        f" {', '.join(CSV_COLUMNS)}; if it is one, copy or download it again.")
+        raise DataError(
+            f"{path} holds no images: give a folder, zip or tar with train/<class>/ and"
+            " test/<class>/ (or validation/<class>/), or a csv with the columns"
+            f" {', '.join(CSV_COLUMNS)}; if it is one, copy or download it again."
+        )
     if tables:
         arrays, report = read_csv(f"{path}: {tables[0]}", files[tables[0]])
     else:
@@ -295,8 +308,10 @@ def split_and_class(name: str, path: Path) -> tuple[str, str, str] | None:
     if split.lower() not in SPLIT_FOLDERS:
         return None
     if label.lower() not in CLASSES:
-        raise DataError(f"{path}: unknown class folder {split}/{label}: rename or remove it; the"
-                        f" classes are {', '.join(CLASSES)}.")
+        raise DataError(
+            f"{path}: unknown class folder {split}/{label}: rename or remove it; the"
+            f" classes are {', '.join(CLASSES)}."
+        )
     return "/".join(above).strip("/") or ".", SPLIT_FOLDERS[split.lower()], label.lower()
 
 
@@ -314,13 +329,16 @@ def read_csv(where: str, content: bytes) -> tuple[dict, dict]:
             labels.append(CLASSES.index(dict(zip("0123456", CSV_CLASSES))[row["emotion"]]))
             splits.append(OFFICIAL_PREFIXES[row["Usage"]])
         except (ValueError, TypeError, KeyError):
-            raise DataError(f"{where}, line {lines.line_num}: expected emotion 0 to 6, 2,304 pixels"
-                            f" from 0 to 255 and Usage {', '.join(OFFICIAL_PREFIXES)}: correct or"
-                            " delete the line.") from None
+            raise DataError(
+                f"{where}, line {lines.line_num}: expected emotion 0 to 6, 2,304 pixels"
+                f" from 0 to 255 and Usage {', '.join(OFFICIAL_PREFIXES)}: correct or"
+                " delete the line."
+            ) from None
     check_classes(zip(splits, labels), SPLITS, where)
     names = np.array([f"row {number:05d}" for number in range(len(images))])
-    arrays = dict(images=np.stack(images), labels=np.array(labels), names=names,
-                  splits=np.array(splits))
+    arrays = dict(
+        images=np.stack(images), labels=np.array(labels), names=names, splits=np.array(splits)
+    )
     return arrays, {"layout": "csv with emotion, pixels, Usage", "converted": 0}
 
 
@@ -347,8 +365,10 @@ def check_classes(found, splits, where) -> None:
     wanted = {(split, label) for split in splits for label in range(len(CLASSES))}
     missing = [f"{split}/{CLASSES[label]}" for split, label in sorted(wanted - set(found))]
     if missing:
-        raise DataError(f"{where}: no images of {', '.join(missing)}: each split needs all seven"
-                        " classes; restore what is missing.")
+        raise DataError(
+            f"{where}: no images of {', '.join(missing)}: each split needs all seven"
+            " classes; restore what is missing."
+        )
 
 
 def decode(where: str, content: bytes) -> tuple[np.ndarray, bool]:
@@ -371,9 +391,11 @@ def split_names(order, folders, labels, path: Path) -> tuple[np.ndarray, str]:
         check_classes(zip(official, labels), SPLITS, path)
         return np.array(official), "class folders, official file names"
     if any(official):
-        raise DataError(f"{path}: {order[official.index(None)]} is not named"
-                        f" {'_…, '.join(OFFICIAL_PREFIXES)}_… as other images are: rename or remove"
-                        " it.")
+        raise DataError(
+            f"{path}: {order[official.index(None)]} is not named"
+            f" {'_…, '.join(OFFICIAL_PREFIXES)}_… as other images are: rename or remove"
+            " it."
+        )
     held_out = sorted(set(folders) - {"train"})
     if not held_out:
         raise DataError(f"{path} has only training images: add a test/ or validation/ folder.")
@@ -401,12 +423,16 @@ def fetch(path: str | Path | None = None, seminar_split: bool = False) -> Faces:
     found = [counts[0], counts[1] + counts[2]] if seminar_split else counts
     known = list((SEMINAR_CLASS_COUNTS if seminar_split else CLASS_COUNTS).values())
     if not np.array_equal(found, known):
-        raise DataError(f"{origin} has {np.sum(found):,} images, which are not, class by class, the"
-                        f" {np.sum(known):,} of {name}: get it again, use it in place with --data,"
-                        " or fetch it with or without --seminar-split.")
+        raise DataError(
+            f"{origin} has {np.sum(found):,} images, which are not, class by class, the"
+            f" {np.sum(known):,} of {name}: get it again, use it in place with --data,"
+            " or fetch it with or without --seminar-split."
+        )
     target = home() / name
-    with (explained(OSError, f"{target} cannot be written", MAKE_ROOM),
-          tempfile.TemporaryDirectory(dir=home()) as folder):
+    with (
+        explained(OSError, f"{target} cannot be written", MAKE_ROOM),
+        tempfile.TemporaryDirectory(dir=home()) as folder,
+    ):
         new = Path(folder, "new")
         if origin.is_dir():
             shutil.copytree(origin, new)
@@ -424,8 +450,10 @@ def download(handle: str) -> Path:
     import kagglehub  # only here: everything else works without it
 
     page = "/".join(handle.split("/")[:2])
-    advice = (f"check the connection, or get it by hand at https://www.kaggle.com/datasets/{page}"
-              " and run `python -m fer_utils fetch --from FILE`.")
+    advice = (
+        f"check the connection, or get it by hand at https://www.kaggle.com/datasets/{page}"
+        " and run `python -m fer_utils fetch --from FILE`."
+    )
     # requests, kagglehub and OS errors alike
     with explained(Exception, f"Kaggle's {page} could not be downloaded", advice):
         # by force: kagglehub trusts its marker even where files have gone since

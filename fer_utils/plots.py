@@ -21,16 +21,29 @@ from fer_utils import CLASSES, SPLITS, publishing
 PALETTE = sns.color_palette("colorblind")
 COLOURS = dict(zip(CLASSES, (PALETTE[i] for i in (3, 5, 4, 1, 7, 0, 9)), strict=True))
 MARKERS = dict(zip(CLASSES, "vXPosD^", strict=True))
-REDUCED = ("Each face is reduced to 6 × 6 values: the people in FER2013 were never asked.\n"
-           "Run the notebook on your own copy of the data to see the faces.")
+REDUCED = (
+    "Each face is reduced to 6 × 6 values: the people in FER2013 were never asked.\n"
+    "Run the notebook on your own copy of the data to see the faces."
+)
 
 
 def style() -> None:
     """Set the look of all figures: white, small, 100 dpi. Introduced in notebook 01."""
-    sns.set_theme(style="ticks", palette="colorblind", font_scale=0.8, rc={
-        "figure.figsize": (6, 3.2), "figure.dpi": 100, "savefig.dpi": 100,
-        "figure.constrained_layout.use": True, "axes.spines.top": False,
-        "axes.spines.right": False, "image.cmap": "cividis", "legend.frameon": False})
+    sns.set_theme(
+        style="ticks",
+        palette="colorblind",
+        font_scale=0.8,
+        rc={
+            "figure.figsize": (6, 3.2),
+            "figure.dpi": 100,
+            "savefig.dpi": 100,
+            "figure.constrained_layout.use": True,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "image.cmap": "cividis",
+            "legend.frameon": False,
+        },
+    )
 
 
 def show(fig: plt.Figure, alt: str, faces=None) -> None:
@@ -45,8 +58,9 @@ def show(fig: plt.Figure, alt: str, faces=None) -> None:
     plt.close(fig)
 
 
-def face_grid(images: np.ndarray, titles: Sequence[str] | None = None, columns: int = 7,
-              faces=None) -> plt.Figure:
+def face_grid(
+    images: np.ndarray, titles: Sequence[str] | None = None, columns: int = 7, faces=None
+) -> plt.Figure:
     """Draw single faces, uint8 [n, 48, 48], in a grid, each under its title.
 
     The one function that draws single faces. While `python -m fer_utils publish` runs
@@ -88,8 +102,14 @@ def class_counts(faces) -> plt.Figure:
     table = pd.DataFrame(faces.counts().T, CLASSES, SPLITS)
     totals = table.sum(axis=1)
     fig, ax = plt.subplots(figsize=(6.5, 3), layout="constrained")
-    table.plot.barh(ax=ax, stacked=True, width=0.8, color=sns.color_palette("Blues_r", 3),
-                    xlabel="images", xlim=(0, 1.12 * totals.max()))
+    table.plot.barh(
+        ax=ax,
+        stacked=True,
+        width=0.8,
+        color=sns.color_palette("Blues_r", 3),
+        xlabel="images",
+        xlim=(0, 1.12 * totals.max()),
+    )
     ax.bar_label(ax.containers[-1], totals.map("{:,}".format), padding=3)
     ax.xaxis.set_major_formatter("{x:,.0f}")
     ax.invert_yaxis()
@@ -108,15 +128,30 @@ def curves(runs: Mapping[str, Sequence[dict]], metric: str = "loss") -> plt.Figu
     for ax, (title, history), colour in zip(axes, runs.items(), cycle(PALETTE), strict=False):
         table = pd.DataFrame(history).set_index("epoch") * (100 if metric == "accuracy" else 1)
         lines = table[[f"validation_{metric}", f"train_{metric}"]]
-        lines.plot(ax=ax, title=title, xlim=(0, lines.index[-1]), style=["-", "--"], color=colour,
-                   marker=".", markersize=4, clip_on=False, legend=False)
+        lines.plot(
+            ax=ax,
+            title=title,
+            xlim=(0, lines.index[-1]),
+            style=["-", "--"],
+            color=colour,
+            marker=".",
+            markersize=4,
+            clip_on=False,
+            legend=False,
+        )
         ax.xaxis.get_major_locator().set_params(integer=True)
         ends = lines.iloc[-1]
         for name, (column, end) in zip(("validation", "training"), ends.items(), strict=True):
             # The name stands at the curve's end, right of the axes, where no curve can cross it.
-            ax.annotate(f" {name}", (lines.index[-1], end), (3, 0), color=colour,
-                        va="bottom" if column == ends.idxmax() else "top",
-                        textcoords="offset points", annotation_clip=False)
+            ax.annotate(
+                f" {name}",
+                (lines.index[-1], end),
+                (3, 0),
+                color=colour,
+                va="bottom" if column == ends.idxmax() else "top",
+                textcoords="offset points",
+                annotation_clip=False,
+            )
     for ax in axes[::columns]:
         ax.set_ylabel("accuracy, percent" if metric == "accuracy" else "loss, nats")
     return fig
@@ -136,8 +171,13 @@ def confusion(matrix: np.ndarray, title: str = "", classes: Sequence[str] = CLAS
     return fig
 
 
-def heatmap(table: pd.DataFrame, label: str, text=None, limits: tuple = (None, None),
-            size: tuple[float, float] = (5, 2.6)) -> plt.Figure:
+def heatmap(
+    table: pd.DataFrame,
+    label: str,
+    text=None,
+    limits: tuple = (None, None),
+    size: tuple[float, float] = (5, 2.6),
+) -> plt.Figure:
     """Draw a table of numbers as coloured cells, each with its value (one decimal) in it.
 
     `label` names the values and their unit beside the colour bar; `text`, an array of strings
@@ -146,8 +186,18 @@ def heatmap(table: pd.DataFrame, label: str, text=None, limits: tuple = (None, N
     """
     fig, ax = plt.subplots(figsize=size, layout="constrained")
     text = table.map("{:.1f}".format) if text is None else text
-    sns.heatmap(table, annot=text, fmt="", annot_kws={"size": 8}, cbar_kws={"label": label}, ax=ax,
-                cmap="cividis", vmin=limits[0], vmax=limits[1], linewidths=1)
+    sns.heatmap(
+        table,
+        annot=text,
+        fmt="",
+        annot_kws={"size": 8},
+        cbar_kws={"label": label},
+        ax=ax,
+        cmap="cividis",
+        vmin=limits[0],
+        vmax=limits[1],
+        linewidths=1,
+    )
     mesh = ax.collections[0]
     for cell, value in zip(ax.texts, mesh.get_array().compressed(), strict=True):
         cell.set_color("black" if mesh.norm(value) > 0.45 else "white")
@@ -155,8 +205,12 @@ def heatmap(table: pd.DataFrame, label: str, text=None, limits: tuple = (None, N
     return fig
 
 
-def bars(values: Mapping[str, float], label: str, intervals: Mapping | None = None,
-         guess: float | None = None) -> plt.Figure:
+def bars(
+    values: Mapping[str, float],
+    label: str,
+    intervals: Mapping | None = None,
+    guess: float | None = None,
+) -> plt.Figure:
     """Draw named numbers as horizontal bars, each with its value written beside it.
 
     `label` names the numbers and their unit; `intervals` maps a name to (low, high) in the
@@ -167,8 +221,14 @@ def bars(values: Mapping[str, float], label: str, intervals: Mapping | None = No
     for name, value in values.items():
         low, high = (intervals or {}).get(name, (value, value))
         ax.plot([low, high], [name, name], color="black")
-        ax.annotate(_number(value), (max(value, high), name), (5, 0), va="center",
-                    textcoords="offset points", bbox={"color": "white", "pad": 1})
+        ax.annotate(
+            _number(value),
+            (max(value, high), name),
+            (5, 0),
+            va="center",
+            textcoords="offset points",
+            bbox={"color": "white", "pad": 1},
+        )
     ax.margins(x=0.12)
     ax.set(xlabel=label, xlim=(min(0, *values.values()), None))
     ax.xaxis.set_major_formatter(_number)
@@ -184,8 +244,15 @@ def recall_bars(recalls: Mapping[str, Sequence[float]]) -> plt.Figure:
     """
     percent = 100 * pd.DataFrame({name: np.asarray(r) for name, r in recalls.items()}, CLASSES)
     fig, ax = plt.subplots(figsize=(7.5, 3), layout="constrained")
-    percent.plot.bar(ax=ax, rot=0, width=0.84, legend=False, color=PALETTE,
-                     ylabel="recall, percent", ylim=(0, 105))
+    percent.plot.bar(
+        ax=ax,
+        rot=0,
+        width=0.84,
+        legend=False,
+        color=PALETTE,
+        ylabel="recall, percent",
+        ylim=(0, 105),
+    )
     for container in ax.containers:
         ax.bar_label(container, fmt="%.0f", fontsize=7)
     fig.legend(loc="outside upper center", ncols=4)
@@ -199,8 +266,15 @@ def guess_line(ax: plt.Axes, guess: float | None) -> None:
     """
     if guess is not None:
         ax.axvline(guess, color="black", linestyle=":")
-        ax.annotate(f"your guess: {_number(guess)}", (guess, 1), (0, 2), ha="center", va="bottom",
-                    xycoords=("data", "axes fraction"), textcoords="offset points")
+        ax.annotate(
+            f"your guess: {_number(guess)}",
+            (guess, 1),
+            (0, 2),
+            ha="center",
+            va="bottom",
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+        )
 
 
 def templates(weights: np.ndarray, titles: Sequence[str] = CLASSES) -> plt.Figure:
@@ -252,8 +326,14 @@ def _grid(images, titles, columns, size, **look) -> plt.Figure:
 
 def _panels(count, columns, width, height, **shared) -> tuple[plt.Figure, list]:
     rows = -(-count // columns)
-    fig, axes = plt.subplots(rows, columns, squeeze=False, layout="constrained",
-                             figsize=(width * columns, height * rows), **shared)
+    fig, axes = plt.subplots(
+        rows,
+        columns,
+        squeeze=False,
+        layout="constrained",
+        figsize=(width * columns, height * rows),
+        **shared,
+    )
     for ax in axes.flat[count:]:
         ax.axis("off")
     return fig, axes.flat[:count]

@@ -82,16 +82,29 @@ def recipe(model: str, profile: str = "short", faces: Faces | None = None) -> Re
         return replace(recipe(model), profile="smoke", epochs=2, train_images=256, batch_size=64)
     rate, decay, epochs = SEMINAR[model]
     own = Recipe(
-        model, profile, ARCHITECTURES[model], "adam", rate, decay, epochs,
+        model,
+        profile,
+        ARCHITECTURES[model],
+        "adam",
+        rate,
+        decay,
+        epochs,
         dropout_convolution=0.1 if ARCHITECTURES[model].convolutions else 0.0,
         dropout_hidden=0.5 if ARCHITECTURES[model].hidden else 0.0,
-    )  # fmt: skip
+    )
     if profile == "seminar" or model == "fully_connected":  # one layer gains nothing from the rest
         return own
     small = faces is not None and bool(faces.counts()[0].sum() < SMALL)
     twice = small and len(own.architecture.convolutions) > 2
     return replace(
-        own, optimizer="adamw", learning_rate=2e-3, weight_decay=1e-2,
-        epochs=SHORT_EPOCHS[model] * (1 + twice), batch_size=32 if small else own.batch_size,
-        schedule="one-cycle", mirror=True, shift=3, label_smoothing=0.1,
-    )  # fmt: skip
+        own,
+        optimizer="adamw",
+        learning_rate=2e-3,
+        weight_decay=1e-2,
+        epochs=SHORT_EPOCHS[model] * (1 + twice),
+        batch_size=32 if small else own.batch_size,
+        schedule="one-cycle",
+        mirror=True,
+        shift=3,
+        label_smoothing=0.1,
+    )

@@ -77,8 +77,10 @@ class Run:
         """The trained network in evaluation mode. Raises RunError where no weights are kept."""
         path = self.folder / "weights.safetensors"
         if not path.exists():
-            raise RunError(f"{self.folder.name} is published without weights:"
-                           " set RETRAIN = True to train it here.")
+            raise RunError(
+                f"{self.folder.name} is published without weights:"
+                " set RETRAIN = True to train it here."
+            )
         recipe = self.recipe
         network = build(recipe.architecture, recipe.dropout_convolution, recipe.dropout_hidden)
         network.load_state_dict(safetensors.torch.load_file(path))
@@ -123,8 +125,10 @@ class Run:
         """One line: model, profile, seed, origin, epochs and validation accuracy."""
         last, r = self.history[-1], self.recipe
         when = "" if self.origin == "trained now" else f" of {self.provenance['date']}"
-        return (f"{r.model} ({r.profile}, seed {self.seed}): {self.origin}{when}, {last['epoch']}"
-                f" epochs, validation accuracy {last['validation_accuracy']:.2%}")
+        return (
+            f"{r.model} ({r.profile}, seed {self.seed}): {self.origin}{when}, {last['epoch']}"
+            f" epochs, validation accuracy {last['validation_accuracy']:.2%}"
+        )
 
 
 def paired(first: Run, second: Run, split: str, faces: Faces) -> tuple[np.ndarray, np.ndarray]:
@@ -282,8 +286,9 @@ def train_run(recipe: Recipe, faces: Faces, seed: int, folder: Path) -> Run:
         print(f"Stopped after epoch {len(state.history)} of {recipe.epochs}; run again to go on.")
         raise
     except OSError as error:
-        raise RunError(f"{folder} cannot be written ({error.strerror}): make room, then run again"
-                       " to go on.") from error
+        raise RunError(
+            f"{folder} cannot be written ({error.strerror}): make room, then run again to go on."
+        ) from error
     return load_run(folder, "trained now")
 
 
@@ -292,10 +297,12 @@ def progress_line(history: list[dict], epochs: int) -> str:
     row = history[-1]
     pace = sum(each["seconds"] for each in history) / len(history)
     left = clock(pace * (epochs - row["epoch"]))
-    return (f"epoch {row['epoch']:3d}/{epochs}"
-            f"  validation accuracy {row['validation_accuracy']:6.2%}"
-            f"  loss {row['validation_loss']:.3f} (training {row['train_loss']:.3f})"
-            f"  {row['seconds']:.1f} s, {left} left")
+    return (
+        f"epoch {row['epoch']:3d}/{epochs}"
+        f"  validation accuracy {row['validation_accuracy']:6.2%}"
+        f"  loss {row['validation_loss']:.3f} (training {row['train_loss']:.3f})"
+        f"  {row['seconds']:.1f} s, {left} left"
+    )
 
 
 def save_checkpoint(state: State, folder: Path) -> None:
@@ -390,17 +397,21 @@ def publish_runs(faces: Faces, with_weights: set[Recipe]) -> list[Path]:
     official split or is drawn, if nothing is there to publish, or if two runs would get one folder.
     """
     if not (faces.official or faces.synthetic):
-        raise RunError("Only runs on FER2013's official split and on drawn faces are published: use"
-                       " --data fer2013 or --data synthetic.")
+        raise RunError(
+            "Only runs on FER2013's official split and on drawn faces are published: use"
+            " --data fer2013 or --data synthetic."
+        )
     chosen: dict[Path, Run] = {}
     for path in sorted((home() / "runs").glob("*/run.json")):
         run = load_run(path.parent, "own run")
         if run.record["fingerprint"] == faces.fingerprint and run.recipe.profile != "smoke":
             other = chosen.setdefault(published_folder(run, faces), run)
             if other is not run:
-                raise RunError(f"{other.folder.name} and {run.folder.name} would both be published"
-                               f" as {published_folder(run, faces).name}: rename the model of one,"
-                               " or delete one.")
+                raise RunError(
+                    f"{other.folder.name} and {run.folder.name} would both be published"
+                    f" as {published_folder(run, faces).name}: rename the model of one,"
+                    " or delete one."
+                )
     for target, run in chosen.items():
         shipped = run.recipe in with_weights and run.seed == SEED
         if not is_published(run, target, shipped):

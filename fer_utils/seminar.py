@@ -47,8 +47,13 @@ def verdict(claim: str, measured: str, holds: bool | None, faces, notebook: str 
         raise ValueError(f"Claim {claim!r} is tested in {', '.join(tested_in)}, not {notebook!r}.")
     word = _WORDS[holds]
     print(f"{claim} · the seminar says: {says} · measured{_on(faces)}: {measured} · {word}")
-    row = {"claim": claim, "measured": measured, "verdict": word, "notebook": notebook,
-           "data": faces.source}
+    row = {
+        "claim": claim,
+        "measured": measured,
+        "verdict": word,
+        "notebook": notebook,
+        "data": faces.source,
+    }
     if notebook >= _read(_path(claim, faces)).get("notebook", ""):
         write_atomic(_path(claim, faces), json.dumps(row, ensure_ascii=False).encode())
 
@@ -60,9 +65,19 @@ def ledger(faces) -> pd.DataFrame:
     data. A claim that nothing was kept for has the verdict "not run yet".
     Introduced in notebook 09.
     """
-    rows = [{"claim": name, "the seminar says": claim.text, "where": claim.where, "measured": "",
-             "verdict": "not run yet", "notebook": ", ".join(claim.notebooks), "data": "",
-             **_read(_path(name, faces))} for name, claim in CLAIMS.items()]
+    rows = [
+        {
+            "claim": name,
+            "the seminar says": claim.text,
+            "where": claim.where,
+            "measured": "",
+            "verdict": "not run yet",
+            "notebook": ", ".join(claim.notebooks),
+            "data": "",
+            **_read(_path(name, faces)),
+        }
+        for name, claim in CLAIMS.items()
+    ]
     return pd.DataFrame(rows).set_index("claim")
 
 
@@ -85,8 +100,9 @@ class Table:
     def _repr_html_(self):
         # The caption's letters: a random uuid would change the notebook at every run.
         uuid = "".join(filter(str.isalnum, self.caption))
-        style = self.frame.style.format(precision=self.decimals, thousands=",", na_rep="–",
-                                        escape="html")
+        style = self.frame.style.format(
+            precision=self.decimals, thousands=",", na_rep="–", escape="html"
+        )
         return style.set_caption(escape(self.caption)).set_uuid(uuid).to_html()
 
 
@@ -100,11 +116,19 @@ def comparison(rows: Sequence[tuple], faces) -> Table:
     call that first. Introduced in notebook 01.
     """
     kept, shipped = ledger(faces)["verdict"], published_claims(faces)["measured"]
-    table = [{"claim": claim,
-              "the seminar says": CLAIMS[claim].text if says is None else _cell(says),
-              "the published run": _cell(published or shipped[claim]), "this run": _cell(here),
-              "difference": f"{here - says:+.2f} points" if is_number(here) and is_number(says)
-              else "–", "verdict": kept[claim]} for claim, says, published, here in rows]
+    table = [
+        {
+            "claim": claim,
+            "the seminar says": CLAIMS[claim].text if says is None else _cell(says),
+            "the published run": _cell(published or shipped[claim]),
+            "this run": _cell(here),
+            "difference": f"{here - says:+.2f} points"
+            if is_number(here) and is_number(says)
+            else "–",
+            "verdict": kept[claim],
+        }
+        for claim, says, published, here in rows
+    ]
     return Table(pd.DataFrame(table).set_index("claim"), "The seminar and this series", faces)
 
 

@@ -50,12 +50,25 @@ class Notebook(NamedTuple):
         return FOLDER / f"{self.name}.ipynb"
 
 
-NOTEBOOKS = tuple(Notebook(name, seconds) for name, seconds in {
-    "01_dataset": 25, "02_class_imbalance": 30, "03_fully_connected_baseline": 50,
-    "04_convolution_blocks": 25, "05_shallow_cnn": 90, "06_cross_validation": 90,
-    "07_deep_cnn": 110, "08_deeper_cnn": 120, "09_results": 40, "10_first_layer_activations": 50,
-    "11_beyond_the_seminar": 90, "12_imbalance_remedies": 80, "13_how_good_are_the_labels": 50,
-    "14_your_own_photo": 30}.items())
+NOTEBOOKS = tuple(
+    Notebook(name, seconds)
+    for name, seconds in {
+        "01_dataset": 25,
+        "02_class_imbalance": 30,
+        "03_fully_connected_baseline": 50,
+        "04_convolution_blocks": 25,
+        "05_shallow_cnn": 90,
+        "06_cross_validation": 90,
+        "07_deep_cnn": 110,
+        "08_deeper_cnn": 120,
+        "09_results": 40,
+        "10_first_layer_activations": 50,
+        "11_beyond_the_seminar": 90,
+        "12_imbalance_remedies": 80,
+        "13_how_good_are_the_labels": 50,
+        "14_your_own_photo": 30,
+    }.items()
+)
 
 
 class NotebookFailed(RuntimeError):
@@ -132,9 +145,18 @@ def execute(source: Path, target: Path, parameters: dict, timeout=None) -> None:
         if unknown := ", ".join(sorted(parameters.keys() - set(declared))):
             raise NotebookFailed(f"no parameter {unknown}; its cell `parameters` sets {declared}")
         papermill.execute_notebook(
-            source, running, parameters, cwd=source.parent, kernel_name="python3",
-            kernel_manager_class=_this_interpreter(), progress_bar=False, coalesce_streams=True,
-            execution_timeout=timeout, stdout_file=_Indented(), stderr_file=_Indented())
+            source,
+            running,
+            parameters,
+            cwd=source.parent,
+            kernel_name="python3",
+            kernel_manager_class=_this_interpreter(),
+            progress_bar=False,
+            coalesce_streams=True,
+            execution_timeout=timeout,
+            stdout_file=_Indented(),
+            stderr_file=_Indented(),
+        )
         check_executed(running)
         os.replace(running, target)
     except Exception as error:
@@ -179,10 +201,13 @@ def _absolute(data) -> str:
 
 def _this_interpreter() -> type:
     """Return what starts this Python as kernel, with FER_HOME absolute, wherever Jupyter looks."""
+
     class ThisInterpreter(AsyncKernelManager):
         # Quiet: the kernel warns about its local connection at each start.
-        kernel_spec = KernelSpec(**get_kernel_dict(["--log-level=ERROR"]),
-                                 env={"FER_HOME": str(home().resolve())})
+        kernel_spec = KernelSpec(
+            **get_kernel_dict(["--log-level=ERROR"]), env={"FER_HOME": str(home().resolve())}
+        )
+
     return ThisInterpreter
 
 
@@ -219,8 +244,11 @@ def _what_and_where(error, partial: Path) -> str:
 
 def source_hash(notebook) -> str:
     """Return the sha256 (hex) of all code cells' sources: outputs kept under it are fresh."""
-    sources = [cell.source for cell in notebook.cells if cell.cell_type == "code"
-               and "injected-parameters" not in cell.metadata.get("tags", [])]
+    sources = [
+        cell.source
+        for cell in notebook.cells
+        if cell.cell_type == "code" and "injected-parameters" not in cell.metadata.get("tags", [])
+    ]
     return hashlib.sha256("\0".join(sources).encode()).hexdigest()
 
 
@@ -242,8 +270,10 @@ def publish_outputs(executed_path: Path, notebook_path: Path) -> None:
             if output.output_type == "execute_result":
                 output.execution_count = number
     notebook.metadata = dict(
-        fer_source_hash=source_hash(notebook), language_info={"name": "python"},
-        kernelspec={"name": "python3", "display_name": "Python 3", "language": "python"})
+        fer_source_hash=source_hash(notebook),
+        language_info={"name": "python"},
+        kernelspec={"name": "python3", "display_name": "Python 3", "language": "python"},
+    )
     write_atomic(notebook_path, f"{nbformat.writes(notebook)}\n".encode())
 
 
@@ -263,9 +293,14 @@ def write_report(out: Path, chosen, results, parameters) -> None:
         body = notebook_html(nbformat.read(executed, as_version=4), [note.name for note in chosen])
     shell = Path(__file__).with_name("report.html").read_text(encoding="utf-8")
     render = partial(
-        jinja2.Template(shell, autoescape=True).render, HtmlFormatter=HtmlFormatter, here=here,
-        pages=[_index_entry(notebook, results) for notebook in chosen], parameters=parameters,
-        cores=os.cpu_count(), date=time.strftime("%d %B %Y, %H:%M"))
+        jinja2.Template(shell, autoescape=True).render,
+        HtmlFormatter=HtmlFormatter,
+        here=here,
+        pages=[_index_entry(notebook, results) for notebook in chosen],
+        parameters=parameters,
+        cores=os.cpu_count(),
+        date=time.strftime("%d %B %Y, %H:%M"),
+    )
     write_atomic(out / f"{latest}.html", render(body=body).encode())
     write_atomic(out / "index.html", render().encode())
 
@@ -276,8 +311,13 @@ def _index_entry(notebook, results) -> dict:
     soup = BeautifulSoup(_markdown(first_cell.source), "html.parser")
     question = soup.find(lambda tag: tag.name == "p" and "?" in tag.text)
     status, seconds = results.get(notebook.name, ("not run", 0))
-    return dict(name=notebook.name, title=soup.h1.text if soup.h1 else notebook.name,
-                question=question.text if question else "", status=status, minutes=seconds / 60)
+    return dict(
+        name=notebook.name,
+        title=soup.h1.text if soup.h1 else notebook.name,
+        question=question.text if question else "",
+        status=status,
+        minutes=seconds / 60,
+    )
 
 
 def notebook_html(notebook, names) -> str:
@@ -286,8 +326,12 @@ def notebook_html(notebook, names) -> str:
     Links to other files of the repository become plain text: a report travels without them.
     """
     # nbconvert's "basic" template prints alt texts, and no scripts, unlike its default.
-    exporter = HTMLExporter(template_name="basic", filters={"markdown2html": _markdown},
-                            exclude_input_prompt=True, exclude_output_prompt=True)
+    exporter = HTMLExporter(
+        template_name="basic",
+        filters={"markdown2html": _markdown},
+        exclude_input_prompt=True,
+        exclude_output_prompt=True,
+    )
     soup = BeautifulSoup(exporter.from_notebook_node(notebook)[0], "html.parser")
     for link in soup.find_all("a", href=True):
         name, ending, anchor = link["href"].partition(".ipynb")
@@ -317,5 +361,6 @@ def _markdown(source: str) -> str:
     renderer.inline_math = partial(to_mathml, display="inline")
     renderer.block_math = partial(to_mathml, display="block")
     renderer.latex_environment = lambda name, body: renderer.block_math(
-        rf"\begin{{{name}}}{body}\end{{{name}}}")
+        rf"\begin{{{name}}}{body}\end{{{name}}}"
+    )
     return MarkdownWithMath(renderer).render(source)

@@ -80,9 +80,12 @@ def start(recipe: Recipe, seed: int, images: int, device: torch.device | None = 
     steps = recipe.epochs * batches(used, recipe.batch_size)
     if recipe.schedule == "one-cycle":
         scheduler = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, recipe.learning_rate, max(steps, 5),  # with four it divides by zero
-            pct_start=0.25, cycle_momentum=False,
-        )  # fmt: skip
+            optimizer,
+            recipe.learning_rate,
+            max(steps, 5),  # with four it divides by zero
+            pct_start=0.25,
+            cycle_momentum=False,
+        )
     else:
         scheduler = torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
     state = State(model, optimizer, scheduler)
@@ -192,8 +195,10 @@ def train_epoch(state: State, recipe: Recipe, images: torch.Tensor, labels: torc
 def check(loss: float, recipe: Recipe, where: str, rate: float) -> None:
     """Raise TrainingError unless the loss is a number."""
     if not math.isfinite(loss):
-        raise TrainingError(f"The loss of {recipe.model} is {loss} at {where} with learning rate"
-                            f" {rate:g}: choose a smaller one.")
+        raise TrainingError(
+            f"The loss of {recipe.model} is {loss} at {where} with learning rate"
+            f" {rate:g}: choose a smaller one."
+        )
 
 
 def tensors(faces: Faces, split: str, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:

@@ -20,8 +20,14 @@ from fer_utils import CLASSES, ROOT
 # Not by MPLBACKEND: the kernels of executed notebooks inherit that and would draw nothing.
 matplotlib.use("Agg")
 
-LAYOUTS = ("official", "seminar", "seminar deep", "split folders", "fer2013.csv",
-           "icml_face_data.csv")
+LAYOUTS = (
+    "official",
+    "seminar",
+    "seminar deep",
+    "split folders",
+    "fer2013.csv",
+    "icml_face_data.csv",
+)
 FORMS = ("folder", "zip", "tar", "tar.gz")
 PREFIXES = {"Training": "train", "PublicTest": "test", "PrivateTest": "test"}
 CSV_ORDER = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
@@ -95,16 +101,18 @@ def make_files(layout):
     drawn = np.random.default_rng(0)
     files, rows = {}, []
     for number, (split, label) in enumerate(
-            (split, label) for label in range(7) for split in (0, 0, 0, 1, 1, 2, 2)):
+        (split, label) for label in range(7) for split in (0, 0, 0, 1, 1, 2, 2)
+    ):
         image = drawn.integers(0, 256, (48, 48), dtype=np.uint8)
         image[0, :2] = label, split
         usage = list(PREFIXES)[split]
         rows.append([CSV_ORDER.index(CLASSES[label]), " ".join(map(str, image.ravel())), usage])
-        folder = {"official": PREFIXES[usage],
-                  "split folders": ("train", "validation", "test")[split],
-                  "seminar": ("images/train", "images/validation", "images/validation")[split],
-                  "seminar deep": "images/images/" + ("train", "validation", "validation")[split],
-                  }.get(layout)
+        folder = {
+            "official": PREFIXES[usage],
+            "split folders": ("train", "validation", "test")[split],
+            "seminar": ("images/train", "images/validation", "images/validation")[split],
+            "seminar deep": "images/images/" + ("train", "validation", "validation")[split],
+        }.get(layout)
         stem = f"{usage}_{number}" if layout == "official" else number
         files[f"{folder}/{CLASSES[label]}/{stem}.png"] = png(image)
     if layout == "fer2013.csv":

@@ -15,10 +15,21 @@ from fer_utils.recipes import Recipe
 COUNTS = {"train": 168, "validation": 42, "test": 42}
 # Every part of a network and of a recipe that draws random numbers or keeps a state.
 RECIPE = Recipe(
-    "tiny", "short", Architecture(((4, 3), (6, 3)), (12,)), "adamw", 3e-3, 1e-2, epochs=4,
-    batch_size=32, schedule="one-cycle", dropout_convolution=0.1, dropout_hidden=0.5,
-    mirror=True, shift=2, label_smoothing=0.1,
-)  # fmt: skip
+    "tiny",
+    "short",
+    Architecture(((4, 3), (6, 3)), (12,)),
+    "adamw",
+    3e-3,
+    1e-2,
+    epochs=4,
+    batch_size=32,
+    schedule="one-cycle",
+    dropout_convolution=0.1,
+    dropout_hidden=0.5,
+    mirror=True,
+    shift=2,
+    label_smoothing=0.1,
+)
 
 
 def arrays(counts=COUNTS, seed=0) -> dict:

@@ -49,8 +49,13 @@ def test_recorded_outputs_equal_a_forward_pass_by_hand(tiny, images):
 def test_first_value_equals_convolution_norm_pooling_and_relu(tiny, images):
     convolution, norm = tiny[0], tiny[1]
     pixels = torch.from_numpy(images[0, 9:13, 9:13]) / 255  # what map value [5, 5] sees
-    sums = torch.stack([(pixels[i:i + 3, j:j + 3] * convolution.weight[2, 0]).sum()
-                        for i in (0, 1) for j in (0, 1)])
+    sums = torch.stack(
+        [
+            (pixels[i : i + 3, j : j + 3] * convolution.weight[2, 0]).sum()
+            for i in (0, 1)
+            for j in (0, 1)
+        ]
+    )
     deviation = (norm.running_var[2] + norm.eps).sqrt()
     value = (norm.weight[2] * (sums - norm.running_mean[2]) / deviation + norm.bias[2]).max()
     recorded = activations.record(tiny, images)["block 1"][0, 2, 5, 5]
@@ -110,10 +115,16 @@ def test_pooling_averages_the_cells_of_a_grid():
     assert torch.equal(activations.pooled(output, numbers=100), output.flatten(1))
 
 
-@pytest.mark.parametrize("maps, side, values", [
-    (64, 24, 64 * 6**2), (32, 24, 32 * 8**2), (512, 3, 512 * 2**2), (512, 1, 512),
-    (3000, 3, 3000),
-])
+@pytest.mark.parametrize(
+    "maps, side, values",
+    [
+        (64, 24, 64 * 6**2),
+        (32, 24, 32 * 8**2),
+        (512, 3, 512 * 2**2),
+        (512, 1, 512),
+        (3000, 3, 3000),
+    ],
+)
 def test_pooled_size(maps, side, values):
     assert activations.pooled(torch.rand(2, maps, side, side)).shape == (2, values)
 

@@ -50,9 +50,7 @@ def test_a_killed_search_goes_on_without_redoing_folds(tmp_path, monkeypatch):
     assert len(list(tmp_path.glob("runs/folds/*.json"))) == 3
 
     counted = []
-    monkeypatch.setattr(
-        cross_validation, "train", lambda *job: counted.append(job) or train(*job)
-    )
+    monkeypatch.setattr(cross_validation, "train", lambda *job: counted.append(job) or train(*job))
     rows = cross_validation.cross_validate(RECIPES, patterns.faces())
     assert len(counted) == 3
     assert [row["fold"] for row in rows] == [0, 1, 2, 0, 1, 2]
@@ -70,7 +68,8 @@ def test_every_backend_gives_the_same_folds_and_numbers(tmp_path, monkeypatch):
         monkeypatch.setenv("FER_HOME", str(tmp_path / backend))
         jobs = 1 if backend == "threading" else 2  # torch's random state is one for all threads
         rows = cross_validation.cross_validate(
-            RECIPES[:1], patterns.faces(), backend=backend, jobs=jobs)
+            RECIPES[:1], patterns.faces(), backend=backend, jobs=jobs
+        )
         names = sorted(path.name for path in (tmp_path / backend).glob("runs/folds/*.json"))
         found.append((names, without_times(rows)))
     assert found[0] == found[1] == found[2] and len(found[0][0]) == 3
@@ -88,14 +87,17 @@ def test_published_folds_are_offered_on_every_copy_of_the_data(tmp_path, monkeyp
     monkeypatch.setenv("FER_HOME", str(tmp_path / "reader"))
     copied = patterns.faces(images=faces.images ^ 1)
     trained, train = [], cross_validation.train
-    monkeypatch.setattr(
-        cross_validation, "train", lambda *job: trained.append(job) or train(*job))
+    monkeypatch.setattr(cross_validation, "train", lambda *job: trained.append(job) or train(*job))
     assert cross_validation.cross_validate(RECIPES, copied) == known
     assert not trained
     other = [replace(RECIPES[0], epochs=2)]
-    for changed in (dict(recipes=other), dict(recipes=RECIPES[:1], seed=1),
-                    dict(recipes=RECIPES[:1], images=100), dict(recipes=RECIPES[:1], folds=2),
-                    dict(recipes=RECIPES[:1], retrain=True)):
+    for changed in (
+        dict(recipes=other),
+        dict(recipes=RECIPES[:1], seed=1),
+        dict(recipes=RECIPES[:1], images=100),
+        dict(recipes=RECIPES[:1], folds=2),
+        dict(recipes=RECIPES[:1], retrain=True),
+    ):
         trained.clear()
         cross_validation.cross_validate(faces=copied, **changed)
         assert len(trained) == changed.get("folds", 3), changed
@@ -110,7 +112,14 @@ def test_the_shipped_folds_hold_no_pictures_and_their_keys_are_right():
         rows = json.loads(path.read_text("utf-8"))
         for key, row in rows.items():
             assert set(row) == {
-                "fold", "folds", "images", "seed", "fingerprint", "recipe", "history"}  # fmt: skip
+                "fold",
+                "folds",
+                "images",
+                "seed",
+                "fingerprint",
+                "recipe",
+                "history",
+            }
             recipe = runs.as_recipe(row["recipe"])
             assert cross_validation.setting(recipe, row) == key
             assert len(row["history"]) == recipe.epochs

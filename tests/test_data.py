@@ -31,8 +31,11 @@ def home(tmp_path, monkeypatch):
 
 def same(one, other):
     arrays = ("images", "labels", "names", "splits")
-    return one.fingerprint == other.fingerprint and one.report == other.report and all(
-        np.array_equal(getattr(one, name), getattr(other, name)) for name in arrays)
+    return (
+        one.fingerprint == other.fingerprint
+        and one.report == other.report
+        and all(np.array_equal(getattr(one, name), getattr(other, name)) for name in arrays)
+    )
 
 
 def refusal(path):
@@ -109,8 +112,14 @@ def test_archives_are_read_in_place(store, tiny_files, tmp_path):
         faces = data.load(store(files, tmp_path / "in" / form, form))
         assert faces.report["refused"] == ["../../escaped.png", "/escaped.png"]
     written = {file.relative_to(tmp_path).parts[:2] for file in tmp_path.rglob("*")}
-    assert written == {("in",), ("home",), ("home", "cache"), ("in", "zip"), ("in", "tar"),
-                       ("in", "tar.gz")}
+    assert written == {
+        ("in",),
+        ("home",),
+        ("home", "cache"),
+        ("in", "zip"),
+        ("in", "tar"),
+        ("in", "tar.gz"),
+    }
     assert not list(tmp_path.parent.rglob("escaped.png"))
 
 
@@ -125,8 +134,14 @@ def test_a_link_out_of_an_archive_is_not_followed(store, tiny_files, tmp_path):
 
 
 def test_stray_files_are_left_out_and_reported(store, tiny_files, tmp_path):
-    stray = [".DS_Store", "__MACOSX/train/happy/._Training_1.png", "test/fear/desktop.ini",
-             "train/.ipynb_checkpoints/a.png", "train/happy/.DS_Store", "train/happy/Thumbs.db"]
+    stray = [
+        ".DS_Store",
+        "__MACOSX/train/happy/._Training_1.png",
+        "test/fear/desktop.ini",
+        "train/.ipynb_checkpoints/a.png",
+        "train/happy/.DS_Store",
+        "train/happy/Thumbs.db",
+    ]
     files = tiny_files("official") | dict.fromkeys(stray, b"?") | {"README.txt": b"?"}
     faces = data.load(store(files, tmp_path / "faces"))
     assert faces.counts().sum() == 49
@@ -134,8 +149,10 @@ def test_stray_files_are_left_out_and_reported(store, tiny_files, tmp_path):
 
 
 def test_the_challenges_own_zip_has_other_tables_too(store, tiny_files, tmp_path):
-    files = tiny_files("icml_face_data.csv") | {"train.csv": b"emotion,pixels\n0,1 2\n",
-                                                "test.csv": b"pixels\n1 2\n"}
+    files = tiny_files("icml_face_data.csv") | {
+        "train.csv": b"emotion,pixels\n0,1 2\n",
+        "test.csv": b"pixels\n1 2\n",
+    }
     faces = data.load(store(files, tmp_path / "challenge.zip", "zip"))
     assert faces.counts().sum() == 49 and faces.report["refused"] == ["test.csv", "train.csv"]
 
@@ -144,8 +161,11 @@ def test_the_challenges_own_zip_has_other_tables_too(store, tiny_files, tmp_path
 def test_spaces_and_unicode_in_paths(folder, store, tiny_files, tmp_path):
     (tmp_path / folder).mkdir()
     path = store(tiny_files("official"), tmp_path / folder / "ü ber", "folder")
-    archive = store({f"ä ö/{name}": content for name, content in tiny_files("official").items()},
-                    tmp_path / folder / "ü ber.zip", "zip")
+    archive = store(
+        {f"ä ö/{name}": content for name, content in tiny_files("official").items()},
+        tmp_path / folder / "ü ber.zip",
+        "zip",
+    )
     assert data.load(path).fingerprint == data.load(archive).fingerprint
 
 
@@ -172,15 +192,26 @@ def test_links_are_followed_once(tiny, tmp_path):
 def encoded(mode, size=(48, 48), kind="PNG"):
     """An even grey of 100 (white for 1-bit) in another mode or size."""
     grey = Image.new("L", size, 100)
-    image = Image.fromarray(np.full(size[::-1], 100 * 257, np.uint16)) if mode == "I;16" else (
-        grey.convert("RGB").quantize(4) if mode == "P" else grey.convert(mode))
+    image = (
+        Image.fromarray(np.full(size[::-1], 100 * 257, np.uint16))
+        if mode == "I;16"
+        else (grey.convert("RGB").quantize(4) if mode == "P" else grey.convert(mode))
+    )
     buffer = io.BytesIO()
     image.save(buffer, kind)
     return buffer.getvalue()
 
 
-CONVERTED = [encoded("RGB"), encoded("RGBA"), encoded("LA"), encoded("P"), encoded("I;16"),
-             encoded("CMYK", kind="TIFF"), encoded("RGB", kind="JPEG"), encoded("L", (96, 70))]
+CONVERTED = [
+    encoded("RGB"),
+    encoded("RGBA"),
+    encoded("LA"),
+    encoded("P"),
+    encoded("I;16"),
+    encoded("CMYK", kind="TIFF"),
+    encoded("RGB", kind="JPEG"),
+    encoded("L", (96, 70)),
+]
 
 
 def test_colour_and_other_sizes_are_converted_and_counted(store, tiny_files, tmp_path):
@@ -189,7 +220,7 @@ def test_colour_and_other_sizes_are_converted_and_counted(store, tiny_files, tmp
     files |= dict(zip(names, CONVERTED)) | {names[len(CONVERTED)]: encoded("1")}
     faces = data.load(store(files, tmp_path / "faces"))
     assert faces.report["converted"] == len(CONVERTED) + 1
-    for name in names[:len(CONVERTED)]:
+    for name in names[: len(CONVERTED)]:
         image = faces.images[list(faces.names).index(name)]
         assert abs(image.astype(int) - 100).max() <= 2, name
     assert set(np.unique(faces.images[list(faces.names).index(names[len(CONVERTED)])])) <= {0, 255}
@@ -219,24 +250,36 @@ BAD_FOLDERS = {
     "missing class": (without("train/disgust"), ["train/disgust", "all seven", "restore"]),
     "missing in test": (without("test/happy"), ["test/happy", "restore"]),
     "missing in one half of test": (
-        lambda files: {name: content for name, content in files.items()
-                       if not ("fear" in name and "PublicTest" in name)},
-        ["validation/fear", "restore"]),
+        lambda files: {
+            name: content
+            for name, content in files.items()
+            if not ("fear" in name and "PublicTest" in name)
+        },
+        ["validation/fear", "restore"],
+    ),
     "unknown class": (renamed("train/happy", "train/joy"), ["train/joy", "rename or remove"]),
     "no train": (without("train/"), ["train/angry", "restore"]),
     "no images": (lambda files: {"notes.txt": b"text"}, ["no images", "train/<class>/"]),
-    "class folders alone": (lambda files: {name.partition("/")[2]: files[name] for name in files},
-                            ["no images", "train/<class>/"]),
-    "truncated image": (with_content(FIRST, lambda c: c[:len(c) // 2]), [FIRST, "replace or"]),
+    "class folders alone": (
+        lambda files: {name.partition("/")[2]: files[name] for name in files},
+        ["no images", "train/<class>/"],
+    ),
+    "truncated image": (with_content(FIRST, lambda c: c[: len(c) // 2]), [FIRST, "replace or"]),
     "empty image": (with_content(FIRST, lambda c: b""), [FIRST, "replace or delete"]),
     "text as image": (with_content(FIRST, lambda c: b"<html>"), [FIRST, "replace or delete"]),
-    "other file": (lambda files: files | {"train/sad/Training_notes.txt": b"text"},
-                   ["train/sad/Training_notes.txt", "replace or delete"]),
-    "one name not official": (renamed("Training_0.png", "0.png"),
-                              ["train/angry/0.png", "rename or remove"]),
+    "other file": (
+        lambda files: files | {"train/sad/Training_notes.txt": b"text"},
+        ["train/sad/Training_notes.txt", "replace or delete"],
+    ),
+    "one name not official": (
+        renamed("Training_0.png", "0.png"),
+        ["train/angry/0.png", "rename or remove"],
+    ),
     "two copies": (twice, ["twice", "copy", "give one"]),
-    "csv beside images": (lambda files: files | {"f.csv": b"emotion,pixels,Usage\n"},
-                          ["twice", "f.csv", "give one"]),
+    "csv beside images": (
+        lambda files: files | {"f.csv": b"emotion,pixels,Usage\n"},
+        ["twice", "f.csv", "give one"],
+    ),
 }
 
 
@@ -268,7 +311,8 @@ def spoilt_row(number, column, value):
     def change(lines):
         row = lines[number].split(",")
         row[column] = value
-        return [*lines[:number], ",".join(row), *lines[number + 1:]]
+        return [*lines[:number], ",".join(row), *lines[number + 1 :]]
+
     return change
 
 
@@ -277,8 +321,10 @@ BAD_CSVS = {
     "without Usage": (lambda lines: [line.rpartition(",")[0] for line in lines], ["Usage", "give"]),
     "semicolons": (lambda lines: [line.replace(",", ";") for line in lines], ["columns"]),
     "header only": (lambda lines: lines[:1], ["train/angry", "restore"]),
-    "a class is missing": (lambda lines: [line for line in lines if line[:2] != "1,"],
-                           ["train/disgust, validation/disgust", "restore"]),
+    "a class is missing": (
+        lambda lines: [line for line in lines if line[:2] != "1,"],
+        ["train/disgust, validation/disgust", "restore"],
+    ),
     "too few pixels": (spoilt_row(4, 1, " ".join(PIXELS[1:])), ["line 5:", "2,304 pixels"]),
     "too bright": (spoilt_row(4, 1, " ".join([*PIXELS[1:], "256"])), ["line 5:", "delete"]),
     "negative": (spoilt_row(4, 1, " ".join([*PIXELS[1:], "-1"])), ["line 5:", "delete"]),
@@ -352,8 +398,9 @@ def test_unknown_split(tiny):
 # ---------------------------------------------------------------- the cache
 
 
-@pytest.mark.parametrize("layout, form", [("official", "folder"), ("official", "tar.gz"),
-                                          ("fer2013.csv", "zip")])
+@pytest.mark.parametrize(
+    "layout, form", [("official", "folder"), ("official", "tar.gz"), ("fer2013.csv", "zip")]
+)
 def test_a_second_load_reads_no_image(layout, form, tiny, monkeypatch):
     path = tiny(layout, form)
     first = data.load(path)
@@ -370,8 +417,9 @@ def cached(tiny, home):
     return path, first, file
 
 
-@pytest.mark.parametrize("content", [lambda c: b"", lambda c: c[:len(c) // 2], lambda c: c[:-1],
-                                     lambda c: b"<html>"])
+@pytest.mark.parametrize(
+    "content", [lambda c: b"", lambda c: c[: len(c) // 2], lambda c: c[:-1], lambda c: b"<html>"]
+)
 def test_a_damaged_cache_is_built_again(content, cached, monkeypatch, capsys):
     path, first, file = cached
     file.write_bytes(content(file.read_bytes()))
@@ -432,8 +480,10 @@ def test_a_full_disk(tiny, home, monkeypatch):
 
 def test_a_kill_leaves_no_half_cache(tiny, home):
     path = tiny()
-    code = "import os, sys; os.replace = lambda *names: os._exit(9); from fer_utils import data; " \
-           "data.load(sys.argv[1])"
+    code = (
+        "import os, sys; os.replace = lambda *names: os._exit(9); from fer_utils import data; "
+        "data.load(sys.argv[1])"
+    )
     killed = subprocess.run([sys.executable, "-c", code, str(path)])
     assert killed.returncode == 9 and not list((home / "cache").glob("*.npz"))
     assert data.load(path).counts().sum() == 49
@@ -462,13 +512,15 @@ def test_auto_takes_FER_DATA_then_fetched_then_synthetic(tiny, home, official, d
     (home / "fer2013" / ".DS_Store").write_text("not data")
     faces = data.load()
     assert faces.synthetic and not faces.official
-    assert faces.describe() == ("Data: synthetic faces (drawn, no photographs): "
-                                "7 train, 7 validation, 7 test")
+    assert faces.describe() == (
+        "Data: synthetic faces (drawn, no photographs): 7 train, 7 validation, 7 test"
+    )
     data.fetch(tiny("official", "zip"))
     faces = data.load()
     assert (faces.source, faces.synthetic, faces.official) == ("fer2013", False, True)
-    assert faces.describe() == ("Data: fer2013 (FER2013, official split): "
-                                "21 train, 14 validation, 14 test")
+    assert faces.describe() == (
+        "Data: fer2013 (FER2013, official split): 21 train, 14 validation, 14 test"
+    )
     monkeypatch.setenv("FER_DATA", str(tiny("seminar", "tar")))
     assert data.load().describe().startswith("Data: faces seminar tar: 21 train")
     assert data.load("synthetic").synthetic and data.load("fer2013").official
@@ -524,14 +576,16 @@ def test_fetch_the_seminars_split(kagglehub, tiny, home, official):
     kagglehub.folder = tiny("seminar")
     faces = data.fetch(seminar_split=True)
     assert kagglehub.calls == [
-        ("jonathanoheix/face-expression-recognition-dataset/versions/1", True)]
+        ("jonathanoheix/face-expression-recognition-dataset/versions/1", True)
+    ]
     assert faces.source == "fer2013-seminar-split"
     assert same(faces, data.load("fer2013-seminar-split")) and not (home / "fer2013").exists()
 
 
 @pytest.mark.parametrize("lost", ["train/happy/Training_21.png", "train/happy", ""])
-def test_fetch_counts_what_kagglehub_calls_complete(lost, kagglehub, store, tiny_files, tmp_path,
-                                                    home, official):
+def test_fetch_counts_what_kagglehub_calls_complete(
+    lost, kagglehub, store, tiny_files, tmp_path, home, official
+):
     kagglehub.folder = store(without(lost)(tiny_files("official")), tmp_path / "1")
     kagglehub.folder.mkdir(exist_ok=True)
     with pytest.raises(DataError, match="has 48 images|no images of train/happy|holds no images"):
@@ -549,8 +603,11 @@ def test_fetch_without_network_says_what_to_do_by_hand(kagglehub, home):
     assert "fer_utils fetch --from FILE" in message
 
 
-@pytest.mark.parametrize("layout, form", [("official", form) for form in FORMS]
-                         + [("fer2013.csv", "folder"), ("icml_face_data.csv", "zip")])
+@pytest.mark.parametrize(
+    "layout, form",
+    [("official", form) for form in FORMS]
+    + [("fer2013.csv", "folder"), ("icml_face_data.csv", "zip")],
+)
 def test_fetch_from(layout, form, tiny, home, official):
     path = tiny(layout, form)
     faces = data.fetch(path)
@@ -572,8 +629,9 @@ def test_fetch_replaces_what_was_fetched(tiny, home, official):
     assert sorted(entry.name for entry in home.iterdir()) == ["cache", "fer2013"]
 
 
-def test_a_failing_fetch_leaves_the_earlier_one(tiny, home, official, store, tiny_files, tmp_path,
-                                                monkeypatch, kagglehub):
+def test_a_failing_fetch_leaves_the_earlier_one(
+    tiny, home, official, store, tiny_files, tmp_path, monkeypatch, kagglehub
+):
     first = data.fetch(tiny("official"))
     incomplete = store(without("Training_0.png")(tiny_files("official")), tmp_path / "incomplete")
     with pytest.raises(DataError, match="incomplete has 48 images, which are not.*49 of fer2013"):
@@ -602,8 +660,11 @@ def test_a_failing_fetch_leaves_the_earlier_one(tiny, home, official, store, tin
 def test_report_counts_copies_conflicts_and_black_images(store, tiny_files, tmp_path):
     """Three copies of one image in training; one each across to validation and to test."""
     files = tiny_files("official")
-    names = {(label, usage): sorted(name for name in files if f"/{label}/{usage}" in name)
-             for label in CLASSES for usage in ("Training", "PublicTest", "PrivateTest")}
+    names = {
+        (label, usage): sorted(name for name in files if f"/{label}/{usage}" in name)
+        for label in CLASSES
+        for usage in ("Training", "PublicTest", "PrivateTest")
+    }
     for name in names["happy", "Training"]:
         files[name] = files[names["happy", "Training"][0]]
     files[names["happy", "PublicTest"][0]] = files[names["happy", "Training"][0]]
@@ -612,8 +673,13 @@ def test_report_counts_copies_conflicts_and_black_images(store, tiny_files, tmp_
     Image.new("L", (48, 48)).save(black, "PNG")
     files[names["neutral", "Training"][0]] = black.getvalue()
     report = data.load(store(files, tmp_path / "faces")).report
-    assert report["duplicates"] == {"surplus": 4, "groups": 2, "conflicting": 1,
-                                    "validation_in_train": 1, "test_in_train": 1}
+    assert report["duplicates"] == {
+        "surplus": 4,
+        "groups": 2,
+        "conflicting": 1,
+        "validation_in_train": 1,
+        "test_in_train": 1,
+    }
     assert report["black"] == 1
     assert report["counts"] == {split: dict(zip(CLASSES, row)) for split, row in COUNTS.items()}
 
@@ -633,7 +699,12 @@ def test_the_real_data(real_data):
     assert faces.official, faces.describe()
     assert faces.counts().tolist() == [list(row) for row in seminar.CLASS_COUNTS.values()]
     assert faces.counts().sum(0).tolist() == [4953, 547, 5121, 8989, 6198, 6077, 4002]
-    assert faces.report["duplicates"] == {"surplus": 1853, "groups": 1516, "conflicting": 57,
-                                          "validation_in_train": 280, "test_in_train": 288}
+    assert faces.report["duplicates"] == {
+        "surplus": 1853,
+        "groups": 1516,
+        "conflicting": 57,
+        "validation_in_train": 280,
+        "test_in_train": 288,
+    }
     assert faces.report["black"] == 12 and faces.report["converted"] == 0
     assert faces.report["refused"] == [] and len(set(faces.names)) == 35_887

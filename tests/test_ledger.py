@@ -14,10 +14,15 @@ NAMED = [(name, number) for name, claim in seminar.CLAIMS.items() for number in 
 
 def strings_in(path) -> set[str]:
     """Return all strings in the code of a notebook."""
-    cells = [cell.source for cell in nbformat.read(path, as_version=4).cells
-             if cell.cell_type == "code"]
-    return {node.value for cell in cells for node in ast.walk(ast.parse(cell))
-            if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    cells = [
+        cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"
+    ]
+    return {
+        node.value
+        for cell in cells
+        for node in ast.walk(ast.parse(cell))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
 
 
 @pytest.mark.parametrize("claim, number", NAMED, ids=["-".join(pair) for pair in NAMED])

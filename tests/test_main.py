@@ -51,14 +51,18 @@ def test_train_ends_with_one_line_of_json_and_retrains_nothing(table, monkeypatc
     assert lines[0] == "Data: faces.csv: 70 train, 14 validation, 14 test"
     result = json.loads(lines[-1])
     assert list(result) == ["model", "profile", "seed", "epochs", "validation_accuracy", "seconds"]
-    (record,) = [json.loads(path.read_text("utf-8"))
-                 for path in (runs.home() / "runs").glob("*/run.json")]  # fmt: skip
+    (record,) = [
+        json.loads(path.read_text("utf-8")) for path in (runs.home() / "runs").glob("*/run.json")
+    ]
     last = record["history"][-1]
     assert result == {
-        "model": "fully_connected", "profile": "short", "seed": 3, "epochs": 30,
+        "model": "fully_connected",
+        "profile": "short",
+        "seed": 3,
+        "epochs": 30,
         "validation_accuracy": last["validation_accuracy"],
         "seconds": record["provenance"]["seconds"],
-    }  # fmt: skip
+    }
     assert 0 <= result["validation_accuracy"] <= 1
 
     monkeypatch.setattr(runs, "train", None)  # calling it would fail
@@ -161,9 +165,12 @@ def test_what_argparse_refuses(wrong, capsys):
 def test_from_a_terminal_an_error_has_no_traceback(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "fer_utils", "train", "shallow", "--data", "nowhere"],
-        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        capture_output=True, text=True, encoding="utf-8",
-    )  # fmt: skip
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+    )
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1 and "nowhere does not exist" in done.stderr
     assert "Traceback" not in done.stdout + done.stderr

@@ -39,8 +39,9 @@ def text_of(output):
     """Return all text of an output; pictures are left out."""
     if output.output_type == "stream":
         return output.text
-    return "\n".join(str(value) for kind, value in output.get("data", {}).items()
-                     if kind not in PICTURES)
+    return "\n".join(
+        str(value) for kind, value in output.get("data", {}).items() if kind not in PICTURES
+    )
 
 
 # ---------------------------------------------------------------- the checks
@@ -99,8 +100,9 @@ def check_no_exit(notebook, path):
 def check_fresh_outputs(notebook, path):
     counts = [cell.execution_count for cell in code_cells(notebook)]
     assert counts == list(range(1, len(counts) + 1)), "commit outputs only by `publish`"
-    assert notebook.metadata.get("fer_source_hash") == series.source_hash(notebook), \
+    assert notebook.metadata.get("fer_source_hash") == series.source_hash(notebook), (
         "the code has changed since its outputs were made: publish again"
+    )
     assert not [output for output in outputs(notebook) if output.output_type == "error"]
 
 
@@ -142,14 +144,22 @@ def drawn_faces(tree) -> list[str]:
         parts = list(ast.walk(node))
         averaged = any(isinstance(part, ast.Attribute) and part.attr == "mean" for part in parts)
         return not averaged and any(
-            isinstance(part, ast.Attribute) and part.attr in ("images", "split")
-            or isinstance(part, ast.Name) and part.id in names for part in parts)
+            isinstance(part, ast.Attribute)
+            and part.attr in ("images", "split")
+            or isinstance(part, ast.Name)
+            and part.id in names
+            for part in parts
+        )
 
     found = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Assign) and single(node.value):
-            names |= {part.id for target in node.targets for part in ast.walk(target)
-                      if isinstance(part, ast.Name)}
+            names |= {
+                part.id
+                for target in node.targets
+                for part in ast.walk(target)
+                if isinstance(part, ast.Name)
+            }
         if isinstance(node, ast.For | ast.comprehension) and single(node.iter):
             names |= {part.id for part in ast.walk(node.target) if isinstance(part, ast.Name)}
     for node in ast.walk(tree):
@@ -174,8 +184,9 @@ def test_every_notebook_is_in_the_series():
 
 
 def test_ruff_finds_nothing():
-    done = subprocess.run([sys.executable, "-m", "ruff", "check", "."], cwd=ROOT,
-                          capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "ruff", "check", "."], cwd=ROOT, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -184,13 +195,28 @@ def test_ruff_finds_nothing():
 
 def good():
     """Return a small notebook as `publish` leaves it."""
-    cells = [new_markdown_cell("# 01 · One\n\nWhat is $x_1$? [Here](01_one.ipynb#x)", id="a"),
-             new_code_cell('DATA = "auto"\nPROFILE = "short"\nSEED = 42\nRETRAIN = False', id="b",
-                           metadata={"tags": ["parameters"]}, execution_count=1),
-             new_code_cell("plots.faces(images)", id="c", execution_count=2, outputs=[
-                 new_output("display_data", data={"image/png": "/tmp/", "text/plain": "Figure"},
-                            metadata={"image/png": {"alt": "Bars."}}),
-                 new_output("stream", text="epoch 1\n")])]
+    cells = [
+        new_markdown_cell("# 01 · One\n\nWhat is $x_1$? [Here](01_one.ipynb#x)", id="a"),
+        new_code_cell(
+            'DATA = "auto"\nPROFILE = "short"\nSEED = 42\nRETRAIN = False',
+            id="b",
+            metadata={"tags": ["parameters"]},
+            execution_count=1,
+        ),
+        new_code_cell(
+            "plots.faces(images)",
+            id="c",
+            execution_count=2,
+            outputs=[
+                new_output(
+                    "display_data",
+                    data={"image/png": "/tmp/", "text/plain": "Figure"},
+                    metadata={"image/png": {"alt": "Bars."}},
+                ),
+                new_output("stream", text="epoch 1\n"),
+            ],
+        ),
+    ]
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     notebook = new_notebook(cells=cells, metadata={"kernelspec": kernel})
     notebook.metadata.fer_source_hash = series.source_hash(notebook)
@@ -201,6 +227,7 @@ def spoil(target, key, value):
     def change(notebook):
         place = eval(target, {"notebook": notebook, "cells": notebook.cells})
         place[key] = value
+
     return change
 
 
@@ -213,10 +240,16 @@ SPOILT = [
     (check_parameters, spoil("cells[2].metadata", "tags", ["parameters"])),
     (check_parameters, spoil("cells[1].metadata", "tags", [])),
     (check_parameters, spoil("cells[1]", "source", 'DATA = "auto"\nPROFILE = "short"\nSEED = 42')),
-    (check_parameters, spoil("cells[1]", "source",
-                             'DATA = "auto"\nPROFILE = "short"\nSEED = "42"\nRETRAIN = False')),
-    (check_parameters, spoil("cells[1]", "source",
-                             'DATA = "auto"\nPROFILE = "short"\nSEED = 42\nRETRAIN = True')),
+    (
+        check_parameters,
+        spoil(
+            "cells[1]", "source", 'DATA = "auto"\nPROFILE = "short"\nSEED = "42"\nRETRAIN = False'
+        ),
+    ),
+    (
+        check_parameters,
+        spoil("cells[1]", "source", 'DATA = "auto"\nPROFILE = "short"\nSEED = 42\nRETRAIN = True'),
+    ),
     (check_heading_first, spoil("cells[0]", "source", "One")),
     (check_sections_are_counted, spoil("cells[0]", "source", "# 01 · One\n\n## 2 · Two")),
     (check_no_absolute_paths, spoil("cells[2]", "source", 'open("/home/me/x")')),
@@ -236,9 +269,15 @@ SPOILT = [
     (check_links, spoil("cells[0]", "source", "![picture](01_one.ipynb)")),
     (check_formulas, spoil("cells[0]", "source", r"$\nosuchcommand$")),
     (check_no_face_is_drawn, spoil("cells[2]", "source", "plt.imshow(faces.images[3])")),
-    (check_no_face_is_drawn, spoil("cells[2]", "source",
-                                   "%matplotlib inline\npictures, labels = faces.split('train')\n"
-                                   "for one in pictures[:3]:\n    axes.imshow(one / 255)")),
+    (
+        check_no_face_is_drawn,
+        spoil(
+            "cells[2]",
+            "source",
+            "%matplotlib inline\npictures, labels = faces.split('train')\n"
+            "for one in pictures[:3]:\n    axes.imshow(one / 255)",
+        ),
+    ),
 ]
 
 
@@ -248,8 +287,9 @@ def test_checks_pass_a_good_notebook(check, tmp_path):
     check(good(), tmp_path / "01_one.ipynb")
 
 
-@pytest.mark.parametrize("check, change", SPOILT,
-                         ids=[f"{n}-{check.__name__}" for n, (check, _) in enumerate(SPOILT)])
+@pytest.mark.parametrize(
+    "check, change", SPOILT, ids=[f"{n}-{check.__name__}" for n, (check, _) in enumerate(SPOILT)]
+)
 def test_checks_refuse_a_spoilt_notebook(check, change, tmp_path):
     (tmp_path / "01_one.ipynb").touch()
     notebook = copy.deepcopy(good())
@@ -263,9 +303,11 @@ def test_every_check_is_seen_to_refuse():
 
 
 def test_averages_and_drawn_faces_may_be_shown():
-    source = ("images, labels = faces.split('train')\naverage = images[labels == 3].mean(axis=0)\n"
-              "plt.imshow(average)\nplt.imshow(faces.images.mean(axis=0))\n"
-              "plt.imshow(synthetic.draw([3], seed=0)[0])\nplt.imshow(confusion)")
+    source = (
+        "images, labels = faces.split('train')\naverage = images[labels == 3].mean(axis=0)\n"
+        "plt.imshow(average)\nplt.imshow(faces.images.mean(axis=0))\n"
+        "plt.imshow(synthetic.draw([3], seed=0)[0])\nplt.imshow(confusion)"
+    )
     assert drawn_faces(ast.parse(source)) == []
 
 
@@ -292,7 +334,8 @@ def test_notebook_runs_in_smoke(name, fresh_home):
 @pytest.mark.parametrize("path", PATHS[:1], ids=lambda path: path.stem)
 def test_plain_papermill_runs_from_any_folder(path, fresh_home, tmp_path):
     command = [sys.executable, "-m", "papermill", str(path), "out.ipynb", "-p", "PROFILE", "smoke"]
-    done = subprocess.run(command, cwd=tmp_path, env=dict(os.environ), capture_output=True,
-                          text=True)
+    done = subprocess.run(
+        command, cwd=tmp_path, env=dict(os.environ), capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     series.check_executed(tmp_path / "out.ipynb")

@@ -20,8 +20,13 @@ def made(synthetic):
     labels = np.repeat(np.arange(7), 6)
     images = np.random.default_rng(0).integers(0, 256, (42, 48, 48), dtype=np.uint8)
     counts = np.full((3, 7), 2)
-    return SimpleNamespace(images=images, labels=labels, synthetic=synthetic,
-                           source="synthetic" if synthetic else "fer2013", counts=lambda: counts)
+    return SimpleNamespace(
+        images=images,
+        labels=labels,
+        synthetic=synthetic,
+        source="synthetic" if synthetic else "fer2013",
+        counts=lambda: counts,
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -70,7 +75,7 @@ def test_published_pixels_hold_no_more_than_the_blocks(monkeypatch):
     for image in drawn(fig):
         box = image.get_window_extent()
         top = pixels.shape[0] - round(box.y1)
-        face = pixels[top:top + round(box.height), round(box.x0):round(box.x1)]
+        face = pixels[top : top + round(box.height), round(box.x0) : round(box.x1)]
         assert face.shape[0] > 48
         assert len(np.unique(face[2:-2, 2:-2].reshape(-1, 3), axis=0)) <= 36
 
@@ -88,8 +93,9 @@ def test_face_grid_refuses_another_size():
         plots.face_grid(np.zeros((48, 48)))
 
 
-@pytest.mark.parametrize("faces, stamped", [
-    (made(True), True), (made(False), False), (None, False)])
+@pytest.mark.parametrize(
+    "faces, stamped", [(made(True), True), (made(False), False), (None, False)]
+)
 def test_show_stamps_synthetic_faces_and_closes(monkeypatch, faces, stamped):
     images = []
     monkeypatch.setattr(plots, "display", images.append)
@@ -114,11 +120,14 @@ def test_show_works_in_plain_python(capsys):
 
 
 def test_a_notebook_stores_each_figure_once_with_its_alt_text():
-    code = ("from fer_utils import plots\nplots.style()\n"
-            "plots.show(plots.bars({'a': 1}, 'x'), 'One bar.')")
+    code = (
+        "from fer_utils import plots\nplots.style()\n"
+        "plots.show(plots.bars({'a': 1}, 'x'), 'One bar.')"
+    )
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
-    NotebookClient(notebook, timeout=120, kernel_name="python3",
-                   resources={"metadata": {"path": str(ROOT)}}).execute()
+    NotebookClient(
+        notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(ROOT)}}
+    ).execute()
     outputs = notebook.cells[0].outputs
     assert [o.output_type for o in outputs] == ["display_data"]
     assert outputs[0].metadata["image/png"]["alt"] == "One bar."
@@ -144,11 +153,20 @@ def test_every_class_has_its_own_colour_and_marker():
     assert list(plots.COLOURS) == list(plots.MARKERS) == list(CLASSES)
 
 
-@pytest.mark.parametrize("metric, unit, factor", [
-    ("loss", "nats", 1), ("accuracy", "percent", 100)])
+@pytest.mark.parametrize(
+    "metric, unit, factor", [("loss", "nats", 1), ("accuracy", "percent", 100)]
+)
 def test_curves_put_runs_side_by_side(metric, unit, factor):
-    rows = [{"epoch": e, "train_loss": 1 / e, "validation_loss": 2 / e,
-             "train_accuracy": 0.1 * e, "validation_accuracy": 0.05 * e} for e in (1, 2, 3)]
+    rows = [
+        {
+            "epoch": e,
+            "train_loss": 1 / e,
+            "validation_loss": 2 / e,
+            "train_accuracy": 0.1 * e,
+            "validation_accuracy": 0.05 * e,
+        }
+        for e in (1, 2, 3)
+    ]
     fig = plots.curves({"one": rows, "two": rows[:1]}, metric)
     ax = fig.axes[0]
     assert [a.get_title() for a in fig.axes] == ["one", "two"] and unit in ax.get_ylabel()

@@ -39,7 +39,7 @@ def readme_row(name: str) -> list[str]:
 
 def published_row(published, model, profile, seed="42") -> dict:
     wanted = (model, profile, seed)
-    row, = (r for r in published if (r["model"], r["profile"], r["seed"]) == wanted)
+    (row,) = (r for r in published if (r["model"], r["profile"], r["seed"]) == wanted)
     return row
 
 
@@ -86,24 +86,35 @@ def test_readme_is_right_on_what_patience_brings(published):
     assert "shallow alone, given 30, passes them all, with less than half of deep's work" in README
     others = ["deep", "deeper", *(f"depth_{n}_all" for n in range(2, 7))]
     assert percent(published, "shallow_long") > max(percent(published, m) for m in others)
-    work = {r["model"]: int(r["epochs"]) * int(r["multiply_adds"]) for r in published
-            if r["profile"] == "short"}  # fmt: skip
+    work = {
+        r["model"]: int(r["epochs"]) * int(r["multiply_adds"])
+        for r in published
+        if r["profile"] == "short"
+    }
     assert work["shallow_long"] < work["deep"] / 2
     names = ("shallow", "deep", "deeper")
-    usual, patient = ([percent(published, name + ending) for name in names]
-                      for ending in ("", "_long"))
+    usual, patient = (
+        [percent(published, name + ending) for name in names] for ending in ("", "_long")
+    )
     assert "deep and deeper reach {:.1f} and {:.1f} %".format(*patient[1:]) in README
-    assert (f"deep is {patient[1] - patient[0]:.1f} points ahead of shallow, after the usual"
-            f" epochs only {usual[1] - usual[0]:.1f}") in README
+    assert (
+        f"deep is {patient[1] - patient[0]:.1f} points ahead of shallow, after the usual"
+        f" epochs only {usual[1] - usual[0]:.1f}"
+    ) in README
     assert {r["epochs"] for r in published if r["model"].endswith("_long")} == {"30"}
 
 
 def test_readme_says_what_bfloat16_costs(published):
     pairs = [("deep", "depth_4_all"), ("deeper", "depth_5_all")]
-    moved = [percent(published, half, column="test_accuracy")
-             - percent(published, full, column="test_accuracy") for full, half in pairs]
-    assert "moved the test accuracy of deep by {:+.2f} and of deeper by {:+.2f} points".format(
-        *moved) in README
+    moved = [
+        percent(published, half, column="test_accuracy")
+        - percent(published, full, column="test_accuracy")
+        for full, half in pairs
+    ]
+    assert (
+        "moved the test accuracy of deep by {:+.2f} and of deeper by {:+.2f} points".format(*moved)
+        in README
+    )
     for row in published:
         half = row["model"].endswith("_long") or "_all" in row["model"]
         half = half or (row["profile"], row["epochs"]) == ("seminar", "2")

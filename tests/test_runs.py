@@ -108,9 +108,14 @@ def test_a_network_without_convolutions_has_no_filters(faces):
 
 @pytest.mark.parametrize(
     "changed",
-    [dict(learning_rate=0.5), dict(epochs=3), dict(shift=0), dict(train_images=50),
-     dict(architecture=Architecture(((4, 5), (6, 3)), (12,)))],
-)  # fmt: skip
+    [
+        dict(learning_rate=0.5),
+        dict(epochs=3),
+        dict(shift=0),
+        dict(train_images=50),
+        dict(architecture=Architecture(((4, 5), (6, 3)), (12,))),
+    ],
+)
 def test_another_recipe_is_another_identity(faces, changed):
     assert runs.identity(replace(SHORT, **changed), faces, 1) != runs.identity(SHORT, faces, 1)
 
@@ -257,7 +262,7 @@ def test_published_folders_and_their_files(official):
 
 def test_a_training_of_another_length_ships_no_weights(official):
     train_or_load(replace(SHORT, epochs=1), official)
-    folder, = runs.publish_runs(official, {SHORT})
+    (folder,) = runs.publish_runs(official, {SHORT})
     assert not (folder / "weights.safetensors").exists()
 
 
@@ -286,11 +291,23 @@ def test_results_csv_has_a_row_a_run(official):
     with open(runs.PUBLISHED / "results.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == [
-        "model", "profile", "seed", "epochs", "validation_accuracy", "test_accuracy",
-        "test_accuracy_clean", "macro_f1", "minutes", "parameters", "multiply_adds",
-        "precision"]  # fmt: skip
+        "model",
+        "profile",
+        "seed",
+        "epochs",
+        "validation_accuracy",
+        "test_accuracy",
+        "test_accuracy_clean",
+        "macro_f1",
+        "minutes",
+        "parameters",
+        "multiply_adds",
+        "precision",
+    ]
     assert [(row["model"], row["seed"], row["epochs"]) for row in rows] == [
-        ("tiny", "42", "2"), ("tiny", "7", "2")]  # fmt: skip
+        ("tiny", "42", "2"),
+        ("tiny", "7", "2"),
+    ]
     metrics = json.loads((folder / "metrics.json").read_text("utf-8"))
     assert float(rows[0]["test_accuracy"]) == round(metrics["test"]["accuracy"], 5)
     assert int(rows[0]["multiply_adds"]) == models.multiply_adds(SHORT.architecture)
@@ -367,7 +384,9 @@ def test_smoke_runs_and_runs_on_other_data_are_not_published(official):
         runs.publish_runs(official, set())
     publish(official)
     assert [path.name for path in sorted(runs.PUBLISHED.glob("*/"))] == [
-        "tiny-short", "tiny-short-s7"]  # fmt: skip
+        "tiny-short",
+        "tiny-short-s7",
+    ]
 
 
 def test_publishing_again_replaces_and_keeps_what_is_not_here(official, home, monkeypatch):
@@ -435,13 +454,29 @@ def test_a_shipped_run_is_consistent_and_holds_no_label_and_no_picture(folder):
     run = runs.load_run(folder, "published run")
     assert run.recipe.profile in ("short", "seminar")
     assert [row["epoch"] for row in run.history] == list(range(1, run.recipe.epochs + 1))
-    assert set(run.record) == {"recipe", "seed", "training_version", "fingerprint", "data",
-                               "history", "provenance"}  # fmt: skip
+    assert set(run.record) == {
+        "recipe",
+        "seed",
+        "training_version",
+        "fingerprint",
+        "data",
+        "history",
+        "provenance",
+    }
     assert set(run.published_metrics()) == set(SPLITS)
     for split in SPLITS:
         metrics = run.published_metrics()[split]
-        assert set(metrics) == {"n", "accuracy", "balanced_accuracy", "macro_f1", "recall",
-                                "confusion", "correct", "n_clean", "accuracy_clean"}  # fmt: skip
+        assert set(metrics) == {
+            "n",
+            "accuracy",
+            "balanced_accuracy",
+            "macro_f1",
+            "recall",
+            "confusion",
+            "correct",
+            "n_clean",
+            "accuracy_clean",
+        }
         check_consistent(metrics)
         rows = np.sum(metrics["confusion"], axis=1).tolist()
         assert rows == COUNTS[run.record["data"]][split], "not FER2013's official split"
@@ -461,11 +496,13 @@ def test_shipped_results_agree_with_their_folders():
         rows = list(csv.DictReader(file))
     shipped = [runs.load_run(folder, "published run") for folder in SHIPPED]
     on_fer2013 = [run for run in shipped if run.record["data"] == "fer2013"]
-    expected = [{name: str(value) for name, value in runs.results_row(run).items()}
-                for run in on_fer2013]  # fmt: skip
+    expected = [
+        {name: str(value) for name, value in runs.results_row(run).items()} for run in on_fer2013
+    ]
     assert rows == expected, "the table holds the runs on FER2013, no others"
-    identities = {json.dumps([run.recipe.identity(), run.seed, run.record["data"]])
-                  for run in shipped}  # fmt: skip
+    identities = {
+        json.dumps([run.recipe.identity(), run.seed, run.record["data"]]) for run in shipped
+    }
     assert len(identities) == len(shipped), "two shipped runs are the same training"
 
 

@@ -19,7 +19,9 @@ def faces(tmp_path, monkeypatch):
 def test_class_counts_have_the_known_totals():
     both = seminar.CLASS_COUNTS, seminar.SEMINAR_CLASS_COUNTS
     assert [[sum(row) for row in counts.values()] for counts in both] == [
-        [28709, 3589, 3589], [28821, 7066]]
+        [28709, 3589, 3589],
+        [28821, 7066],
+    ]
     # Both are the same 35,887 pictures, divided otherwise.
     whole = [np.sum(list(counts.values()), axis=0) for counts in both]
     assert whole[0].tolist() == whole[1].tolist()
@@ -34,8 +36,8 @@ def test_table_3_gives_the_accuracies_on_the_seminars_own_counts():
 
 def test_the_test_sizes_are_those_that_the_decimals_allow():
     def fits(n):
-        return all(round(100 * round(a * n / 100) / n, 2) == a
-                   for a in seminar.ACCURACY.values())
+        return all(round(100 * round(a * n / 100) / n, 2) == a for a in seminar.ACCURACY.values())
+
     assert tuple(n for n in range(3400, 3701) if fits(n)) == seminar.TEST_SIZES
 
 
@@ -47,10 +49,15 @@ def test_a_verdict_is_one_line_and_one_file(faces, tmp_path, capsys):
         assert part in line
     files = list((tmp_path / "claims").rglob("*.*"))
     assert [f.relative_to(tmp_path).parts for f in files] == [
-        ("claims", "0123456789ab", "fc-35.json")]
+        ("claims", "0123456789ab", "fc-35.json")
+    ]
     assert json.loads(files[0].read_text(encoding="utf-8")) == {
-        "claim": "fc-35", "measured": "36.1 %", "verdict": "holds", "notebook": "03",
-        "data": "fer2013"}
+        "claim": "fc-35",
+        "measured": "36.1 %",
+        "verdict": "holds",
+        "notebook": "03",
+        "data": "fer2013",
+    }
 
 
 @pytest.mark.parametrize("holds, word", [(False, "does not hold"), (None, "not testable here")])
@@ -77,7 +84,9 @@ def test_the_later_notebook_has_the_last_word_in_any_order(faces):
     seminar.verdict("bn", "rates up to 1e-2", True, faces, notebook="07")
     seminar.verdict("bn", "mean 0", True, faces)
     assert seminar.ledger(faces).loc["bn", ["measured", "notebook"]].tolist() == [
-        "rates up to 1e-2", "07"]
+        "rates up to 1e-2",
+        "07",
+    ]
     seminar.verdict("bn", "rates up to 1e-3", False, faces, notebook="07")
     assert seminar.ledger(faces).loc["bn", "verdict"] == "does not hold"
 
@@ -96,11 +105,22 @@ def test_the_comparison_has_difference_and_kept_verdict(faces, monkeypatch, tmp_
     monkeypatch.setattr(seminar, "PUBLISHED_CLAIMS", tmp_path / "none")  # nothing is published
     seminar.verdict("fc-35", "36.1 %", True, faces)
     table = seminar.comparison(
-        [("fc-35", 35.35, 37.0, np.float64(36.1)), ("digits", None, None, "97 % & more")], faces)
+        [("fc-35", 35.35, 37.0, np.float64(36.1)), ("digits", None, None, "97 % & more")], faces
+    )
     assert table.frame.loc["fc-35"].tolist() == [
-        "35.35 %", "37.00 %", "36.10 %", "+0.75 points", "holds"]
+        "35.35 %",
+        "37.00 %",
+        "36.10 %",
+        "+0.75 points",
+        "holds",
+    ]
     assert table.frame.loc["digits"].tolist() == [
-        "fully connected networks are great for digits", "–", "97 % & more", "–", "not run yet"]
+        "fully connected networks are great for digits",
+        "–",
+        "97 % & more",
+        "–",
+        "not run yet",
+    ]
     html = table._repr_html_()
     assert "<caption>" in html and "97 % &amp; more" in html
     assert html == table._repr_html_(), "the same table must not change a notebook's text"
@@ -131,7 +151,10 @@ def test_publishing_adds_to_what_is_published_and_shows_it_at_once(faces, monkey
     seminar.publish_claims(faces)
     rows = json.loads((tmp_path / "claims.json").read_text("utf-8"))
     assert {row["claim"]: row["measured"] for row in rows} == {
-        "digits": "95 %", "fc-35": "37 %", "bn": "late"}
+        "digits": "95 %",
+        "fc-35": "37 %",
+        "bn": "late",
+    }
 
 
 def test_a_table_says_synthetic_in_html_and_in_text(faces):

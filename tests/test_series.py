@@ -31,8 +31,10 @@ def write(tmp_path, monkeypatch):
     monkeypatch.delenv("FER_DATA", raising=False)
 
     def write(name, *sources, heading=None, parameters=PARAMETERS):
-        cells = [new_markdown_cell(heading or f"# {name}\n\nDoes it run?"),
-                 new_code_cell(parameters, metadata={"tags": ["parameters"]})]
+        cells = [
+            new_markdown_cell(heading or f"# {name}\n\nDoes it run?"),
+            new_code_cell(parameters, metadata={"tags": ["parameters"]}),
+        ]
         cells += [new_code_cell(source) for source in sources]
         path = folder / f"{name}.ipynb"
         nbformat.write(new_notebook(cells=cells, metadata=KERNEL), path)
@@ -76,16 +78,26 @@ def test_run_gives_typed_parameters_folder_and_interpreter(write, tmp_path, monk
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FER_HOME", "home")
-    source = write("01_one", "import json, os, sys\nprint('seen', json.dumps([DATA, PROFILE, SEED, "
-                             "RETRAIN, os.getcwd(), sys.prefix, os.environ['FER_HOME']]))")
+    source = write(
+        "01_one",
+        "import json, os, sys\nprint('seen', json.dumps([DATA, PROFILE, SEED, "
+        "RETRAIN, os.getcwd(), sys.prefix, os.environ['FER_HOME']]))",
+    )
     before, environment = source.read_bytes(), dict(os.environ)
     index = series.run(data="my data/faces.zip", profile="smoke", seed=7)
 
     shown = capsys.readouterr().out
     assert shown.startswith("[1/1] 01_one   elapsed 0:00, about 0:05 left\n    seen ")
     seen = json.loads(shown.splitlines()[1].split("seen ")[1])
-    assert seen == [str(tmp_path / "my data" / "faces.zip"), "smoke", 7, False,
-                    str(source.parent), sys.prefix, str(tmp_path / "home")]
+    assert seen == [
+        str(tmp_path / "my data" / "faces.zip"),
+        "smoke",
+        7,
+        False,
+        str(source.parent),
+        sys.prefix,
+        str(tmp_path / "home"),
+    ]
     assert index.parent.parent == tmp_path / "home" / "reports"
     series.check_executed(index.parent / "01_one.ipynb")
     assert no_unfinished(index.parent)
@@ -144,14 +156,19 @@ def executed(counts=(1, 2), end_time="2026-01-01T00:00:00", outputs=()):
     return new_notebook(cells=cells, metadata={"papermill": {"end_time": end_time}})
 
 
-@pytest.mark.parametrize("notebook, message", [
-    (executed(counts=(1, 3)), "code cell 2 of 2 did not run"),
-    (executed(counts=(1, None)), "code cell 2 of 2 did not run"),
-    (executed(end_time=None), "no end time"),
-    (executed(outputs=[new_output("error", ename="ValueError", evalue="no", traceback=[])]),
-     "ValueError: no"),
-    (None, "cannot be read"),
-])
+@pytest.mark.parametrize(
+    "notebook, message",
+    [
+        (executed(counts=(1, 3)), "code cell 2 of 2 did not run"),
+        (executed(counts=(1, None)), "code cell 2 of 2 did not run"),
+        (executed(end_time=None), "no end time"),
+        (
+            executed(outputs=[new_output("error", ename="ValueError", evalue="no", traceback=[])]),
+            "ValueError: no",
+        ),
+        (None, "cannot be read"),
+    ],
+)
 def test_each_sign_of_the_oracle(notebook, message, tmp_path):
     path = tmp_path / "one.ipynb"
     nbformat.write(executed(), path)
@@ -185,15 +202,25 @@ def test_after_a_failure_later_notebooks_run_only_when_told_to(keep_going, write
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM to catch")
 def test_sigterm_lets_the_kernel_save_and_ends_cleanly(write, tmp_path):
-    source = write("01_one", "import time\nfrom pathlib import Path\ntry:\n"
-                             "    Path('started').touch()\n    time.sleep(60)\n"
-                             "except KeyboardInterrupt:\n    Path('saved').touch()\n    raise")
-    program = ("from pathlib import Path; from fer_utils import series\n"
-               f"series.FOLDER = Path({str(series.FOLDER)!r})\n"
-               "series.NOTEBOOKS = (series.Notebook('01_one', 5),)\n"
-               f"series.run(out={str(tmp_path / 'out')!r})")
-    runner = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True,
-                              stderr=subprocess.DEVNULL, start_new_session=True)
+    source = write(
+        "01_one",
+        "import time\nfrom pathlib import Path\ntry:\n"
+        "    Path('started').touch()\n    time.sleep(60)\n"
+        "except KeyboardInterrupt:\n    Path('saved').touch()\n    raise",
+    )
+    program = (
+        "from pathlib import Path; from fer_utils import series\n"
+        f"series.FOLDER = Path({str(series.FOLDER)!r})\n"
+        "series.NOTEBOOKS = (series.Notebook('01_one', 5),)\n"
+        f"series.run(out={str(tmp_path / 'out')!r})"
+    )
+    runner = subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdout=subprocess.PIPE,
+        text=True,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
     wait_for(source.parent / "started")
     runner.send_signal(signal.SIGTERM)
     shown, _ = runner.communicate(timeout=60)
@@ -222,8 +249,9 @@ def test_publish_moves_outputs_and_nothing_else(write, tmp_path):
     series.publish_outputs(tmp_path / "done.ipynb", source)
     after = nbformat.read(source, as_version=4)
     nbformat.validate(after)
-    assert [(cell.id, cell.source, cell.metadata) for cell in after.cells] == \
-        [(cell.id, cell.source, cell.metadata) for cell in before.cells]
+    assert [(cell.id, cell.source, cell.metadata) for cell in after.cells] == [
+        (cell.id, cell.source, cell.metadata) for cell in before.cells
+    ]
     code = [cell for cell in after.cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in code] == [1, 2, 3, 4]
     assert code[1].outputs[0]["execution_count"] == 2
@@ -268,8 +296,10 @@ $$
 
 </details>
 """
-PIXEL = ("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5E"
-         "rkJggg==")
+PIXEL = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5E"
+    "rkJggg=="
+)
 
 
 def soup(path):
@@ -278,8 +308,9 @@ def soup(path):
 
 def page_of(markdown, *outputs):
     cells = [new_markdown_cell(markdown), new_code_cell("show()", outputs=list(outputs))]
-    return BeautifulSoup(series.notebook_html(new_notebook(cells=cells), ["01_one", "02_two"]),
-                         "html.parser")
+    return BeautifulSoup(
+        series.notebook_html(new_notebook(cells=cells), ["01_one", "02_two"]), "html.parser"
+    )
 
 
 def test_formulas_become_mathml():
@@ -299,8 +330,11 @@ def test_a_formula_that_cannot_be_read_is_shown_as_it_is(formula):
 
 
 def test_links_and_alternative_texts():
-    output = new_output("display_data", data={"image/png": PIXEL, "text/plain": "<Figure>"},
-                        metadata={"image/png": {"alt": 'Bars: "happy" is the tallest.'}})
+    output = new_output(
+        "display_data",
+        data={"image/png": PIXEL, "text/plain": "<Figure>"},
+        metadata={"image/png": {"alt": 'Bars: "happy" is the tallest.'}},
+    )
     page = page_of(MARKDOWN, output)
     assert page.img["alt"] == 'Bars: "happy" is the tallest.'
     links = {link.text: link["href"] for link in page.find_all("a") if link.text}
@@ -309,10 +343,12 @@ def test_links_and_alternative_texts():
 
 
 def test_report_is_complete_and_needs_no_network(write, tmp_path):
-    code = ("from IPython.display import Image, display\nimport base64, pandas\n"
-            f"image = Image(base64.b64decode({PIXEL!r}))\n"
-            "display(image, metadata={'image/png': {'alt': 'Dot'}})\n"
-            "pandas.DataFrame({'recall': [0.5]})")
+    code = (
+        "from IPython.display import Image, display\nimport base64, pandas\n"
+        f"image = Image(base64.b64decode({PIXEL!r}))\n"
+        "display(image, metadata={'image/png': {'alt': 'Dot'}})\n"
+        "pandas.DataFrame({'recall': [0.5]})"
+    )
     write("01_one", code, heading=MARKDOWN)
     write("02_two", heading="# 02 · Two & more\n\nWhy?")
     index = series.run(out=tmp_path / "out", profile="smoke")
@@ -322,11 +358,14 @@ def test_report_is_complete_and_needs_no_network(write, tmp_path):
         assert not page.find_all(["script", "iframe", "link"])
         assert all(image["src"].startswith("data:image/") for image in page.find_all("img"))
         assert "url(" not in page.style.text and "@import" not in page.style.text
-    rows = [[cell.text.strip() for cell in row.find_all("td")] for row in
-            pages["index.html"].tbody.find_all("tr")]
+    rows = [
+        [cell.text.strip() for cell in row.find_all("td")]
+        for row in pages["index.html"].tbody.find_all("tr")
+    ]
     assert [row[:3] for row in rows] == [
         ["01 · Faces", "First a statement. Could you sort these < faces?", "done"],
-        ["02 · Two & more", "Why?", "done"]]
+        ["02 · Two & more", "Why?", "done"],
+    ]
     assert [link["href"] for link in pages["index.html"].find_all("a")] == list(pages)[:2]
     first, second = pages["01_one.html"], pages["02_two.html"]
     assert first.select_one("a[rel=next]")["href"] == "02_two.html"

@@ -18,9 +18,16 @@ from fer_utils.training import TrainingError, augment
 
 CPU = torch.device("cpu")
 PLAIN = replace(
-    patterns.RECIPE, dropout_convolution=0.0, dropout_hidden=0.0, mirror=False, shift=0,
-    label_smoothing=0.0, schedule="constant", optimizer="adam", weight_decay=0.0,
-)  # fmt: skip
+    patterns.RECIPE,
+    dropout_convolution=0.0,
+    dropout_hidden=0.0,
+    mirror=False,
+    shift=0,
+    label_smoothing=0.0,
+    schedule="constant",
+    optimizer="adam",
+    weight_decay=0.0,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -116,8 +123,9 @@ def test_the_loop_overfits_32_images():
     few = patterns.arrays({"train": 32, "validation": 7, "test": 7})
     few["images"][:32] = noise  # nothing to understand, all to remember
     recipe = replace(PLAIN, epochs=40, batch_size=16, learning_rate=1e-2)
-    rows = trained(recipe, patterns.faces({"train": 32, "validation": 7, "test": 7},
-                                      images=few["images"])).history  # fmt: skip
+    rows = trained(
+        recipe, patterns.faces({"train": 32, "validation": 7, "test": 7}, images=few["images"])
+    ).history
     assert rows[0]["train_loss"] > 1 > 0.05 > rows[-1]["train_loss"]
     assert rows[-1]["train_accuracy"] == 1.0
     assert rows[-1]["validation_accuracy"] < 0.6
@@ -158,8 +166,15 @@ def test_a_row_an_epoch_with_plain_losses(faces):
     state = trained(patterns.RECIPE, faces)
     assert [row["epoch"] for row in state.history] == [1, 2, 3, 4]
     last = state.history[-1]
-    assert list(last) == ["epoch", "learning_rate", "seconds", "train_loss", "train_accuracy",
-                          "validation_loss", "validation_accuracy"]  # fmt: skip
+    assert list(last) == [
+        "epoch",
+        "learning_rate",
+        "seconds",
+        "train_loss",
+        "train_accuracy",
+        "validation_loss",
+        "validation_accuracy",
+    ]
     for split, prefix in (("train", "train"), ("validation", "validation")):
         images, labels = faces.split(split)  # fewer than 3,589: all are watched
         probabilities = evaluation.predict(state.model, images)
@@ -218,7 +233,9 @@ def test_bfloat16_learns_much_the_same_with_weights_and_losses_in_float32(faces)
     whole = replace(PLAIN, epochs=8)
     state, full = trained(replace(whole, precision="bfloat16"), faces), trained(whole, faces)
     assert {value.dtype for value in state.model.state_dict().values()} == {
-        torch.float32, torch.int64}  # int64: batch normalisation's number of batches
+        torch.float32,
+        torch.int64,
+    }  # int64: batch normalisation's number of batches
     assert not torch.equal(state.model[0].weight, full.model[0].weight)
     assert state.history[-1]["validation_accuracy"] > 0.9
     first, expected = (made.history[0]["train_loss"] for made in (state, full))
@@ -250,8 +267,10 @@ def test_an_unknown_precision_is_no_silent_float32(faces):
 # ---------------------------------------------------------------- resuming
 
 
-@pytest.mark.parametrize(("epochs_before", "recipe"), [
-    (1, patterns.RECIPE), (2, patterns.RECIPE), (3, patterns.RECIPE), (2, HALF)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("epochs_before", "recipe"),
+    [(1, patterns.RECIPE), (2, patterns.RECIPE), (3, patterns.RECIPE), (2, HALF)],
+)
 def test_resuming_is_bit_identical_to_not_stopping(faces, epochs_before, recipe):
     """With dropout, augmentation, batch norm, AdamW and one-cycle; through torch's own format."""
     whole = trained(recipe, faces)
@@ -324,16 +343,33 @@ def test_a_network_that_breaks_in_the_last_step_is_not_kept(faces):
 # Five steps on fixed data, by TRAINING_VERSION: training loss, validation loss, mean |weight|.
 GOLDEN_RECIPES = {
     "one layer, adam": Recipe(
-        "fully_connected", "short", Architecture(), "adam", 3e-4, 0.0, 1, batch_size=32),
+        "fully_connected", "short", Architecture(), "adam", 3e-4, 0.0, 1, batch_size=32
+    ),
     "convolutions, adamw, one-cycle, augmented, smoothed": replace(
-        patterns.RECIPE, epochs=1, dropout_convolution=0.0, dropout_hidden=0.0),
+        patterns.RECIPE, epochs=1, dropout_convolution=0.0, dropout_hidden=0.0
+    ),
     "hidden layer, shuffled pixels, subset, weight decay": Recipe(
-        "hidden_layer", "short", Architecture((), (16,), shuffle_pixels=True), "adam", 1e-3, 1e-2,
-        5, batch_size=100, train_images=100),
+        "hidden_layer",
+        "short",
+        Architecture((), (16,), shuffle_pixels=True),
+        "adam",
+        1e-3,
+        1e-2,
+        5,
+        batch_size=100,
+        train_images=100,
+    ),
     "sgd, no batch norm": Recipe(
-        "plain", "short", Architecture(((4, 5),), (8,), batch_norm=False), "sgd", 0.05, 0.0, 1,
-        batch_size=32),
-}  # fmt: skip
+        "plain",
+        "short",
+        Architecture(((4, 5),), (8,), batch_norm=False),
+        "sgd",
+        0.05,
+        0.0,
+        1,
+        batch_size=32,
+    ),
+}
 GOLDEN = {
     1: {
         "one layer, adam": [1.809331, 1.829483, 0.010438],

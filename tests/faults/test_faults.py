@@ -52,13 +52,22 @@ def faces():
 def start(*arguments, **environment):
     """A Python process with one thread in its own session, its output as one unbuffered pipe."""
     search = os.pathsep.join([str(TESTS), str(fer_utils.ROOT)])
-    variables = dict(PYTHONPATH=search, OMP_NUM_THREADS="1", PYTHONUNBUFFERED="1",
-                     PYTHONIOENCODING="utf-8", CUDA_VISIBLE_DEVICES="")  # fmt: skip
+    variables = dict(
+        PYTHONPATH=search,
+        OMP_NUM_THREADS="1",
+        PYTHONUNBUFFERED="1",
+        PYTHONIOENCODING="utf-8",
+        CUDA_VISIBLE_DEVICES="",
+    )
     return subprocess.Popen(
-        [sys.executable, *arguments], env={**os.environ, **variables, **environment},
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8",
+        [sys.executable, *arguments],
+        env={**os.environ, **variables, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
         start_new_session=True,
-    )  # fmt: skip
+    )
 
 
 def read_until(process, word):
