@@ -19,11 +19,6 @@ def home() -> Path:
     return Path(os.environ.get("FER_HOME") or ROOT / "data")
 
 
-def publishing() -> bool:
-    """True while `python -m fer_utils publish` makes the outputs that are committed."""
-    return os.environ.get("FER_PUBLISHING") == "1"
-
-
 def write_atomic(path: Path, content: bytes) -> None:
     """Write a file so that readers see the old one or the whole new one, never a part.
 

@@ -2,20 +2,16 @@
 
 import argparse
 import json
-import os
-import signal
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 
 import torch
 
-from fer_utils import ROOT, cross_validation, data, runs, seminar, series, training
-from fer_utils.models import ARCHITECTURES
-from fer_utils.recipes import PROFILES, recipe
+from fer_utils import ROOT, data, experiments, machine, publish, runs, series, training
+from fer_utils.recipes import PROFILES, SETTINGS
 
-# Models that are published with their weights, trained whole by their own recipes.
-SHIPPED = {"fully_connected", "hidden_layer", "shallow", "deep", "deeper"}
-SHIPPED_DRAWN = {"fully_connected", "deeper"}  # whose layers notebooks 03 and 10 look into
+BACKENDS = ("sequential", "loky", "dask")
 # What a user can cause; DataError is a ValueError.
 USER_ERRORS = (ValueError, runs.RunError, training.TrainingError, series.NotebookFailed)
 
@@ -26,8 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="replace")
     options = parser().parse_args(arguments)
-    # A terminated training ends as Ctrl+C does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    machine.terminate_as_interrupt()
     try:
         options.command(options)
     except USER_ERRORS as error:
@@ -53,19 +48,27 @@ def parser() -> argparse.ArgumentParser:
     fetch.add_argument("--seminar-split", action="store_true", help="the seminar's own Kaggle copy")
     fetch.set_defaults(command=fetch_data)
 
-    train = commands.add_parser("train", help="train one model, or go on training it")
-    train.add_argument("model", choices=ARCHITECTURES)
+    train = commands.add_parser("train", help="train models and experiments, or go on training")
+    train.add_argument("names", nargs="*", metavar="NAME", help="models and experiments")
+    train.add_argument("--list", action="store_true", help="say which there are, with minutes")
+    train.add_argument("--all-published", action="store_true", help="every run that is published")
     train.add_argument("--epochs", type=int, help="how many (default: the recipe's)")
     train.add_argument("--threads", type=int, help="CPU threads (default: all cores)")
-    train.add_argument("--json", action="store_true", help="end with the result as a line of JSON")
-    train.set_defaults(command=train_model)
+    train.add_argument("--retrain", action="store_true", help="train what is there, too")
+    train.add_argument(
+        "--backend", choices=BACKENDS, default="sequential", help="where: see README"
+    )
+    train.add_argument("--workers", type=int, default=-1, help="processes (default: one a core)")
+    train.add_argument("--scheduler", metavar="ADDRESS", help="of a dask cluster")
+    train.add_argument("--json", action="store_true", help="end with a line of JSON a run")
+    train.set_defaults(command=train_models)
 
-    publish = commands.add_parser("publish", help="write data/published and the notebooks' outputs")
-    publish.add_argument("notebooks", nargs="*", help="whose outputs (default: all)")
-    publish.set_defaults(command=publish_results)
+    author = commands.add_parser("publish", help="write data/published and notebooks' outputs")
+    author.add_argument("notebooks", nargs="*", help="whose outputs (default: all)")
+    author.set_defaults(command=publish_results)
 
     sources = "auto, synthetic, fer2013, fer2013-seminar-split or a path"
-    for command in (run, train, publish):
+    for command in (run, train, author):
         command.add_argument("--data", default="auto", help=sources)
     for command in (run, train):
         command.add_argument("--profile", choices=PROFILES, default="short")
@@ -74,64 +77,64 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run_series(options) -> None:
-    """``run``: all notebooks, then say where the report is."""
+    """`run`: all notebooks, then say where the report is."""
     data.load(options.data)  # a wrong path fails here, before any notebook starts
     chosen = (options.data, options.profile, options.seed, options.notebooks)
     print(f"Report: {series.run(*chosen, keep_going=options.keep_going)}")
 
 
 def fetch_data(options) -> None:
-    """``fetch``: what was put into data/, counted."""
+    """`fetch`: what was put into data/, counted."""
     print(data.fetch(options.path, options.seminar_split).describe())
 
 
-def train_model(options) -> None:
-    """``train``: one run; it never reads the test split."""
+def train_models(options) -> None:
+    """`train`: the runs of some names; it never reads the test split."""
     for name in ("epochs", "threads"):
         if (number := getattr(options, name)) is not None and number < 1:
             raise ValueError(f"--{name} takes a whole number from 1 on.")
+    if options.list:
+        print_experiments()
+        return
+    if not (options.names or options.all_published):
+        raise ValueError("train takes names, --all-published or --list: see `train --list`.")
     if options.threads:
         torch.set_num_threads(options.threads)
     faces = data.load(options.data)
     print(faces.describe())
-    chosen = recipe(options.model, options.profile, faces)
+    jobs = experiments.to_publish(runs.kind(faces)) if options.all_published else []
+    for name in options.names:
+        groups = experiments.jobs(name, options.profile, faces.small, options.seed)
+        jobs += [job for group in groups.values() for job in group]
     if options.epochs:
-        chosen = replace(chosen, epochs=options.epochs)
-    run = runs.train_or_load(chosen, faces, options.seed)
-    if options.json:
+        jobs = [replace(job, recipe=replace(job.recipe, epochs=options.epochs)) for job in jobs]
+    place = machine.cluster(options.scheduler) if options.backend == "dask" else nullcontext()
+    with place:
+        found = runs.train_all(jobs, faces, options.backend, options.workers, options.retrain)
+    for run in found if options.json else ():
         last = run.history[-1]
-        print(
-            json.dumps(
-                {
-                    "model": options.model,
-                    "profile": options.profile,
-                    "seed": run.seed,
-                    "epochs": last["epoch"],
-                    "validation_accuracy": last["validation_accuracy"],
-                    "seconds": run.provenance["seconds"],
-                }
-            )
-        )
+        row = {"name": run.job.title, "seed": run.job.seed, "epochs": last["epoch"]}
+        row["validation_accuracy"] = last["validation_accuracy"]
+        print(json.dumps(row | {"seconds": run.provenance["seconds"]}))
+
+
+def print_experiments() -> None:
+    """Models and experiments, with their runs and the minutes that the published ones took."""
+    for name in [*SETTINGS, *experiments.EXPERIMENTS]:
+        groups = experiments.jobs(name, "short", small=False)
+        jobs = [job for group in groups.values() for job in group]
+        known = [run for job in jobs if (run := runs.published_run(job))]
+        minutes = sum(run.provenance["seconds"] for run in known) / 60
+        devices = ", ".join(sorted({run.provenance["device"] for run in known}))
+        took = f"{len(known)} published, {minutes:,.1f} minutes on {devices}" if known else ""
+        print(f"{name:18} {len(jobs):3} runs   {took}")
 
 
 def publish_results(options) -> None:
-    """``publish``: own runs to data/published and, on real data, the notebooks' outputs."""
-    faces = data.load(options.data)
-    shipped = {
-        recipe(model, profile, faces)
-        for profile in ("short", "seminar")
-        for model in (SHIPPED_DRAWN if faces.synthetic else SHIPPED)
-    }
-    for folder in runs.publish_runs(faces, shipped):
+    """`publish`: own runs to data/published, and the notebooks' outputs."""
+    for folder in publish.publish_runs(data.load(options.data)):
         print(folder.relative_to(ROOT))
-    cross_validation.publish_folds(faces)
-    if faces.synthetic:
-        return
-    os.environ["FER_PUBLISHING"] = "1"  # faces reduced to 6 × 6 values, published runs first
-    folder = series.run(options.data, names=options.notebooks).parent
-    for notebook in series.select(options.notebooks):
-        series.publish_outputs(folder / f"{notebook.name}.ipynb", notebook.path)
-    seminar.publish_claims(faces)
+    publish.publish_notebooks(options.data, options.notebooks)
 
 
 if __name__ == "__main__":

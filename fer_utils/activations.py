@@ -16,16 +16,17 @@ from fer_utils.models import SIZE
 
 
 def blocks(model: nn.Sequential) -> dict[str, nn.Module]:
-    """The layer that ends each part of a network of ``models.build``: its ReLU.
+    """The layer that ends each part of a network of `models.build`.
 
-    Keys in order: ``block 1`` … for convolutions, ``hidden 1`` … for hidden layers.
+    It is a ReLU, or holds layers of its own, as a residual block does. Keys in order: `block 1` …
+    before the maps are flattened, `hidden 1` … after.
     Introduced in notebook 10.
     """
     ends, count, kind = {}, {"block": 0, "hidden": 0}, "block"
     for layer in model:
         if isinstance(layer, nn.Flatten):
             kind = "hidden"
-        elif isinstance(layer, nn.ReLU):
+        elif isinstance(layer, nn.ReLU) or list(layer.children()):
             count[kind] += 1
             ends[f"{kind} {count[kind]}"] = layer
     return ends
@@ -36,7 +37,6 @@ def watching(layers: Mapping[str, nn.Module]):
     """While open, each forward pass puts the layers' outputs into the dict it gives.
 
     Only the latest pass is kept. The hooks are removed at the end, an error included.
-    Introduced in notebook 10.
     """
     outputs: dict[str, torch.Tensor] = {}
 
@@ -54,7 +54,7 @@ def watching(layers: Mapping[str, nn.Module]):
 def record(model: nn.Sequential, images, layers=None) -> dict[str, torch.Tensor]:
     """Outputs of layers, float32 [n, maps, side, side] or [n, units], on the CPU.
 
-    images: uint8 [n, 48, 48]. layers: name to module, :func:`blocks` for None. Runs in evaluation
+    images: uint8 [n, 48, 48]. layers: name to module, `blocks` for None. Runs in evaluation
     mode and leaves the model in it. Introduced in notebook 10.
     """
     model.eval()
@@ -64,10 +64,10 @@ def record(model: nn.Sequential, images, layers=None) -> dict[str, torch.Tensor]
 
 
 def pooled(output: torch.Tensor, numbers: int = SIZE * SIZE) -> torch.Tensor:
-    """Maps [n, maps, side, side] to at most ``numbers`` values an image, [n, values].
+    """Maps [n, maps, side, side] to at most `numbers` values an image, [n, values].
 
     Each map is averaged over the cells of the finest square grid that fits (cells overlap where
-    they do not divide the side), never finer than the map; with more maps than ``numbers`` one
+    they do not divide the side), never finer than the map; with more maps than `numbers` one
     mean a map is left. Units [n, u] stay.
     Introduced in notebook 10.
     """
@@ -78,7 +78,7 @@ def pooled(output: torch.Tensor, numbers: int = SIZE * SIZE) -> torch.Tensor:
 
 
 def features(model: nn.Sequential, images, batch_size: int = 250) -> dict[str, np.ndarray]:
-    """:func:`pooled` outputs of all :func:`blocks`, name to float32 [n, at most 2,304].
+    """`pooled` outputs of all `blocks`, name to float32 [n, at most 2,304].
 
     images: uint8 [n, 48, 48]; as many as fit in memory pooled, for they pass in batches.
     Introduced in notebook 10.

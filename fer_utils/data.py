@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from PIL import Image
+from sklearn.model_selection import train_test_split
 
 from fer_utils import CLASSES, SPLITS, home, synthetic, write_atomic
 from fer_utils import ROOT as ROOT  # tests and readers find the repository by data.ROOT
@@ -49,6 +50,7 @@ UNREADABLE = (
     tarfile.TarError,
     zipfile.BadZipFile,
 )
+SMALL = 10_000  # training images
 MAKE_ROOM = "free disk space, or set FER_HOME to a folder you may write to."
 
 
@@ -61,12 +63,14 @@ class Faces:
     """A data set in memory.
 
     images: uint8 [N, 48, 48], 0 black to 255 white. labels: int64 [N], alphabetical, 0 angry to
-    6 surprise. names: str [N], ``split folder/class/file`` or ``row 00000`` of a csv. splits:
-    str [N], one of ``train``, ``validation``, ``test``. fingerprint: sha256 (hex) of images, labels
-    and splits; of drawn faces ``synthetic-VERSION``. source: ``synthetic``, ``fer2013``,
-    ``fer2013-seminar-split``, or the name of the file or folder/ given. report: what was found
-    while reading: ``layout``, ``converted`` (images that were not grey 48×48), ``refused`` (files
-    that are no part of the data), and what :func:`data_report` counts. Introduced in notebook 01.
+    6 surprise. names: str [N], `split folder/class/file` or `row 00000` of a csv. splits:
+    str [N], one of `train`, `validation`, `test`. fingerprint: sha256 (hex) of images, labels
+    and splits; of drawn faces `synthetic-VERSION`. source: what `load` takes to give these
+    faces again: `synthetic`, `fer2013`, `fer2013-seminar-split` or an absolute path (for a fold,
+    the source of the whole). report: what was found while reading: `layout`, `converted` (images
+    that were not grey 48×48), `refused` (files that are no part of the data), and what
+    `data_report` counts. votes: FER+ votes of ten taggers, int64 [N, 10] (seven classes, contempt,
+    unknown, no face), where there are any. Introduced in notebook 01.
     """
 
     images: np.ndarray
@@ -76,6 +80,7 @@ class Faces:
     fingerprint: str
     source: str
     report: dict
+    votes: np.ndarray | None = None
 
     @property
     def synthetic(self) -> bool:
@@ -86,6 +91,16 @@ class Faces:
     def official(self) -> bool:
         """True if the class counts of every split are those of FER2013's official split."""
         return np.array_equal(self.counts(), list(CLASS_COUNTS.values()))
+
+    @property
+    def small(self) -> bool:
+        """True with fewer than 10,000 training images, as the drawn faces: `short` then differs."""
+        return bool((self.splits == "train").sum() < SMALL)
+
+    @property
+    def title(self) -> str:
+        """The data's name for people: the source without the folders above it."""
+        return Path(self.source).name
 
     def split(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """Images uint8 [n, 48, 48] and labels int64 [n] of one split."""
@@ -101,7 +116,7 @@ class Faces:
 
     def describe(self) -> str:
         """One line: which data this is and how many images each split has."""
-        kind = "synthetic faces (drawn, no photographs)" if self.synthetic else self.source
+        kind = "synthetic faces (drawn, no photographs)" if self.synthetic else self.title
         if self.official:
             kind += " (FER2013, official split)"
         sizes = ", ".join(f"{n:,} {name}" for n, name in zip(self.counts().sum(1), SPLITS))
@@ -111,8 +126,8 @@ class Faces:
 def load(source: str | Path = "auto") -> Faces:
     """Load a data set, from the cache where it was read before.
 
-    source: ``auto`` (``FER_DATA`` if set, else data/fer2013 if fetched, else synthetic),
-    ``synthetic``, ``fer2013``, ``fer2013-seminar-split``, or the path of a folder, zip, tar or csv.
+    source: `auto` (`FER_DATA` if set, else data/fer2013 if fetched, else synthetic),
+    `synthetic`, `fer2013`, `fer2013-seminar-split`, or the path of a folder, zip, tar or csv.
     Raises DataError with one sentence on what is wrong with the data and what to do.
     Introduced in notebook 01.
     """
@@ -130,14 +145,14 @@ def load(source: str | Path = "auto") -> Faces:
         raise DataError(f"{path} does not exist: give a folder, zip, tar or csv with FER2013.")
     if len(entries(path)) == 1 and entries(path)[0].is_file():
         path = entries(path)[0]  # the one archive or csv that `fetch --from FILE` puts there
-    shown = name if name in KAGGLE else path.name + "/" * path.is_dir()
     with explained(UNREADABLE, f"{path} cannot be read", "copy or download it again."):
-        return cached(f"{READER_VERSION}-{content_key(path)}", shown, lambda: read(path))
+        key, shown = f"{READER_VERSION}-{content_key(path)}", name if name in KAGGLE else str(path)
+        return cached(key, shown, lambda: read(path))
 
 
 @contextmanager
 def explained(kinds, what: str, advice: str):
-    """Turn errors of these ``kinds`` into a DataError of one line that ends with ``advice``."""
+    """Turn errors of these `kinds` into a DataError of one line that ends with `advice`."""
     try:
         yield
     except kinds as error:
@@ -150,6 +165,15 @@ def entries(folder: Path) -> list[Path]:
     return [entry for entry in folder.glob("*") if not is_stray(entry.name)]
 
 
+def choose(labels: np.ndarray, count: int | None, seed: int = 0) -> np.ndarray:
+    """Indices of `count` images with the classes in proportion (all for None), int64, sorted."""
+    everything = np.arange(len(labels))
+    if count is None or count >= len(labels):
+        return everything
+    chosen, _ = train_test_split(everything, train_size=count, stratify=labels, random_state=seed)
+    return np.sort(chosen)
+
+
 def image_hashes(images: np.ndarray) -> np.ndarray:
     """Hash of each image's pixels, str [N]: equal for byte copies. images: uint8 [N, 48, 48]."""
     return np.array([hashlib.sha1(image.tobytes()).hexdigest() for image in images])
@@ -159,7 +183,7 @@ def image_hashes(images: np.ndarray) -> np.ndarray:
 
 
 def cached(key: str, source: str, read_arrays) -> Faces:
-    """The data set stored as ``key``, or what ``read_arrays()`` returns, stored for next time."""
+    """The data set stored as `key`, or what `read_arrays()` returns, stored for next time."""
     path = home() / "cache" / f"{key}.npz"
     if path.exists():
         try:
@@ -183,7 +207,7 @@ def cached(key: str, source: str, read_arrays) -> Faces:
 
 
 def fingerprint(arrays: dict) -> str:
-    """sha256 (hex) of the images, labels and splits in ``arrays``."""
+    """sha256 (hex) of the images, labels and splits in `arrays`."""
     digest = hashlib.sha256(np.ascontiguousarray(arrays["images"]))
     digest.update(np.ascontiguousarray(arrays["labels"]))
     digest.update("".join(name[0:2] for name in arrays["splits"]).encode())
@@ -200,7 +224,7 @@ def content_key(path: Path) -> str:
 
 
 def draw_synthetic() -> tuple[dict, dict]:
-    """The synthetic data set in the form that :func:`read` returns."""
+    """The synthetic data set in the form that `read` returns."""
     images, labels, splits = synthetic.faces(seed=0)
     names = np.array([f"drawn {i:05d}" for i in range(len(labels))])
     report = {"layout": "drawn by fer_utils.synthetic", "converted": 0, "refused": []}
@@ -210,8 +234,8 @@ def draw_synthetic() -> tuple[dict, dict]:
 def data_report(arrays: dict) -> dict:
     """Counts by split and class, black images, and byte copies.
 
-    duplicates: ``surplus`` images that repeat an earlier one, the ``groups`` they form, groups with
-    ``conflicting`` labels, and images of ``validation_in_train`` and ``test_in_train``.
+    duplicates: `surplus` images that repeat an earlier one, the `groups` they form, groups with
+    `conflicting` labels, and images of `validation_in_train` and `test_in_train`.
     """
     images, labels, splits = arrays["images"], arrays["labels"], arrays["splits"]
     hashes = image_hashes(images)
@@ -233,7 +257,7 @@ def data_report(arrays: dict) -> dict:
 
 
 def read(path: Path) -> tuple[dict, dict]:
-    """Read any layout at ``path``: arrays (images, labels, names, splits) and what was noticed."""
+    """Read any layout at `path`: arrays (images, labels, names, splits) and what was noticed."""
     files = dict(members(path))
     kept = [name for name in files if not is_stray(name)]
     tables = [name for name in kept if set(CSV_COLUMNS) <= set(first_line(files[name]))]
@@ -279,7 +303,7 @@ def members(path: Path):
 
 
 def folder_members(path: Path):
-    """Yield (relative posix path, content) of each file below ``path``, in sorted order."""
+    """Yield (relative posix path, content) of each file below `path`, in sorted order."""
     for folder, folders, files in os.walk(path, followlinks=True):
         here = Path(folder).resolve()
         folders[:] = sorted(f for f in folders if not here.is_relative_to((here / f).resolve()))
@@ -361,7 +385,7 @@ def read_images(files: dict, places: dict, path: Path) -> tuple[dict, dict]:
 
 
 def check_classes(found, splits, where) -> None:
-    """Raise DataError unless ``found``, pairs (split, label), has all classes of all ``splits``."""
+    """Raise DataError unless `found`, pairs (split, label), has all classes of all `splits`."""
     wanted = {(split, label) for split in splits for label in range(len(CLASSES))}
     missing = [f"{split}/{CLASSES[label]}" for split, label in sorted(wanted - set(found))]
     if missing:

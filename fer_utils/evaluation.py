@@ -1,5 +1,7 @@
 """What a prediction is worth: metrics, intervals, paired tests. Introduced in 02 to 05."""
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from scipy import stats
@@ -9,7 +11,7 @@ from fer_utils import CLASSES
 
 
 @torch.no_grad()
-def predict(model: torch.nn.Module, images, batch_size: int = 512) -> np.ndarray:
+def predict(model: torch.nn.Module, images, batch_size: int | None = None) -> np.ndarray:
     """Class probabilities, float32 [n, 7], rows summing to 1, of images uint8 [n, 48, 48].
 
     Runs in evaluation mode on the model's device and leaves the model in it.
@@ -20,10 +22,14 @@ def predict(model: torch.nn.Module, images, batch_size: int = 512) -> np.ndarray
 
 
 @torch.no_grad()
-def logits(model: torch.nn.Module, images, batch_size: int = 512):
-    """Yield the logits, float32 [b, 7], of each batch of images uint8 [n, 48, 48]."""
+def logits(model: torch.nn.Module, images, batch_size: int | None = None):
+    """Yield the logits, float32 [b, 7], of each batch of images uint8 [n, 48, 48].
+
+    batch_size: None is 512 on a CPU and 4,096 elsewhere.
+    """
     device = next(model.parameters()).device
-    for part in torch.as_tensor(images).split(batch_size):
+    size = batch_size or (512 if device.type == "cpu" else 4096)
+    for part in torch.as_tensor(images).split(size):
         yield model(part.to(device)[:, None].float() / 255)
 
 
@@ -49,8 +55,25 @@ def metrics(labels: np.ndarray, predicted: np.ndarray) -> dict:
     }
 
 
+class Score(NamedTuple):
+    """An accuracy in percent and its 95 % interval (Wilson 1927). Introduced in notebook 03."""
+
+    percent: float
+    low: float
+    high: float
+
+    def __str__(self):
+        return f"{self.percent:.2f} % (95 %: {self.low:.1f} to {self.high:.1f})"
+
+
+def score(right: np.ndarray) -> Score:
+    """The score of correct/incorrect answers, bool [n]. Introduced in notebook 03."""
+    interval = wilson_interval(right.sum(), len(right))
+    return Score(*(100 * float(share) for share in (right.mean(), *interval)))
+
+
 def wilson_interval(correct: int, n: int) -> tuple[float, float]:
-    """95 % interval (0 … 1) of a proportion ``correct`` of ``n`` (Wilson 1927).
+    """95 % interval (0 … 1) of a proportion `correct` of `n` (Wilson 1927).
 
     Introduced in notebook 03.
     """

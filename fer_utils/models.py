@@ -3,7 +3,7 @@
 Introduced in notebooks 03 (fully connected), 04 (the blocks), 05 (shallow), 07 (deep), 08 (deeper).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -14,35 +14,90 @@ SIZE = 48  # pixels along one side of a face
 
 @dataclass(frozen=True)
 class Architecture:
-    """A network as data (seminar §4).
-
-    convolutions: (filters, kernel side) of each block, in order. hidden: units of each hidden
-    layer. batch_norm: normalise after every convolution and hidden layer. shuffle_pixels: put all
-    pixels into one fixed random order first, so that neighbourhood means nothing.
+    """A network as data: a builder (the class below that has its name) and the builder's arguments
+    (its fields). Each has a method `layers`, which makes the network's layers in order.
     """
 
-    convolutions: tuple[tuple[int, int], ...] = ()
-    hidden: tuple[int, ...] = ()
-    batch_norm: bool = True
-    shuffle_pixels: bool = False
+    def identity(self) -> dict:
+        """The builder's name and the arguments that differ from their defaults, as JSON values."""
+        return {"builder": type(self).__name__.lower()} | changed_fields(self)
 
 
+def changed_fields(instance) -> dict:
+    """The fields of a dataclass instance that differ from their defaults, name to value."""
+    found = {field: getattr(instance, field.name) for field in fields(instance)}
+    return {field.name: value for field, value in found.items() if value != field.default}
+
+
+@dataclass(frozen=True)
+class Plain(Architecture):
+    """Blocks one after the other, then hidden layers, then seven scores (seminar §3, §4).
+
+    A block is convolution, batch normalisation, dropout, 2×2 max-pooling, ReLU. The ReLU belongs
+    after batch normalisation; standing after pooling it gives the same outputs and gradients (it
+    commutes with a maximum and with a dropout mask) on a quarter of the values. A block whose map
+    cannot be halved once more for those after it keeps its size: after five poolings the map is
+    1×1, so a sixth convolution goes before the last pool. Introduced in notebook 04.
+    """
+
+    convolutions: tuple[tuple[int, int], ...] = ()  # (filters, kernel side) of each block, in order
+    hidden: tuple[int, ...] = ()  # units of each hidden layer
+    batch_norm: bool = True  # normalise after every convolution and hidden layer
+    shuffle_pixels: bool = False  # put all pixels into one fixed random order first
+
+    def layers(self, dropout_convolution: float, dropout_hidden: float) -> list[nn.Module]:
+        """All layers, for images float32 [B, 1, 48, 48]."""
+        layers: list[nn.Module] = [ShufflePixels()] if self.shuffle_pixels else []
+        channels, side, blocks = 1, SIZE, len(self.convolutions)
+        bias = not self.batch_norm  # batch normalisation has a shift of its own
+        for number, (filters, kernel) in enumerate(self.convolutions, 1):
+            # [B, channels, side, side] to [B, filters, side, side]
+            layers.append(nn.Conv2d(channels, filters, kernel, padding="same", bias=bias))
+            if self.batch_norm:
+                layers.append(nn.BatchNorm2d(filters))
+            if dropout_convolution:
+                layers.append(Dropout(dropout_convolution))
+            if pools(number, blocks):  # to [B, filters, side / 2, side / 2]
+                layers.append(nn.MaxPool2d(2))
+                side //= 2
+            layers.append(nn.ReLU())
+            channels = filters
+        layers.append(nn.Flatten())
+        width = channels * side * side
+        for units in self.hidden:  # [B, width] to [B, units]
+            layers.append(nn.Linear(width, units, bias=bias))
+            if self.batch_norm:
+                layers.append(nn.BatchNorm1d(units))
+            layers.append(nn.ReLU())
+            if dropout_hidden:
+                layers.append(Dropout(dropout_hidden))
+            width = units
+        return [*layers, nn.Linear(width, 7)]  # to [B, 7]
+
+
+BUILDERS = {"plain": Plain}  # by the name in a run's recipe
 DEEP = ((64, 3), (128, 5), (512, 3), (512, 3))
 ARCHITECTURES = {
-    "fully_connected": Architecture(),
-    "hidden_layer": Architecture(hidden=(2064,)),  # as many parameters as shallow
-    "shallow": Architecture(((32, 3), (64, 5)), (512,)),
-    "deep": Architecture(DEEP, (256, 512)),
-    "deeper": Architecture((*DEEP[:2], (256, 3), *DEEP[2:]), (256, 512)),
-    "deeper_256_last": Architecture((*DEEP, (256, 3)), (256, 512)),
+    "fully_connected": Plain(),
+    "hidden_layer": Plain(hidden=(2064,)),  # as many parameters as shallow
+    "shallow": Plain(((32, 3), (64, 5)), (512,)),
+    "deep": Plain(DEEP, (256, 512)),
+    "deeper": Plain((*DEEP[:2], (256, 3), *DEEP[2:]), (256, 512)),
+    "deeper_256_last": Plain((*DEEP, (256, 3)), (256, 512)),
 }
 
 
-class ShufflePixels(nn.Module):
-    """Puts the pixels of each image [B, 1, 48, 48] into one fixed random order.
+def pools(number: int, blocks: int) -> bool:
+    """True if block `number` (from 1) of `blocks` ends in a pooling: 48 allows five halvings.
 
-    Introduced in notebook 03.
+    With more than five blocks those that go without are the ones just before the last.
+    Introduced in notebook 08.
     """
+    return number <= 4 or number == blocks
+
+
+class ShufflePixels(nn.Module):
+    """Puts the pixels of each image [B, 1, 48, 48] into one fixed random order."""
 
     def __init__(self):
         super().__init__()
@@ -54,19 +109,22 @@ class ShufflePixels(nn.Module):
 
 
 class Dropout(nn.Dropout):
-    """nn.Dropout, with a mask that costs a CPU a tenth of the time.
+    """nn.Dropout with one random byte a value: a tenth of the time of torch's mask on a CPU.
 
-    In training each value is zeroed with probability p, rounded to 1/256, and the others are scaled
-    so that the expectation stays; torch draws one float a value, this one random byte.
-    Introduced in notebook 04.
+    In training each value is zeroed with probability p, rounded to 1/256 on every device, and the
+    others are scaled so that the expectation stays.
     """
 
     def forward(self, x):
-        if not self.training or x.device.type != "cpu":
-            return super().forward(x)
+        if not self.training:
+            return x
         threshold = round(self.p * 256)
-        draws = torch.empty(-(-x.numel() // 8), dtype=torch.int64).random_(-(2**63), None)
-        kept = (draws.view(torch.uint8)[: x.numel()] >= threshold).as_strided(x.shape, x.stride())
+        # Eight bytes at a time: torch draws a 64-bit number as fast as a byte.
+        draws = torch.empty(-(-x.numel() // 8), dtype=torch.int64, device=x.device)
+        draws = draws.random_(-(2**63), None).view(torch.uint8)[: x.numel()]
+        # Any order of the bytes is as random as another, so the mask takes x's own order in
+        # memory (channels last): a product of two orders would cost a copy.
+        kept = (draws >= threshold).as_strided(x.shape, x.stride())
         return x * (kept * (256 / (256 - threshold)))
 
 
@@ -75,52 +133,14 @@ def build(
 ) -> nn.Sequential:
     """Build a network: float32 [B, 1, 48, 48] in 0 … 1 to logits float32 [B, 7].
 
-    Each block is convolution, batch normalisation, dropout, 2×2 max-pooling (seminar §3), ReLU.
-    The ReLU belongs after batch normalisation; standing after pooling it gives the same outputs and
-    gradients (it commutes with a maximum and with a dropout mask) on a quarter of the values.
-    A block whose map cannot be halved once more for those after it keeps its size: after five
-    poolings the map is 1×1, so a sixth convolution goes before the last pool.
     Introduced in notebook 04.
     """
-    layers: list[nn.Module] = [ShufflePixels()] if architecture.shuffle_pixels else []
-    channels, side = 1, SIZE
-    blocks = len(architecture.convolutions)
-    for number, (filters, kernel) in enumerate(architecture.convolutions, 1):
-        bias = not architecture.batch_norm
-        layers.append(nn.Conv2d(channels, filters, kernel, padding="same", bias=bias))
-        if architecture.batch_norm:
-            layers.append(nn.BatchNorm2d(filters))
-        if dropout_convolution:
-            layers.append(Dropout(dropout_convolution))
-        if pools(number, blocks):
-            layers.append(nn.MaxPool2d(2))
-            side //= 2
-        layers.append(nn.ReLU())
-        channels = filters
-    layers.append(nn.Flatten())
-    width = channels * side * side
-    for units in architecture.hidden:
-        layers.append(nn.Linear(width, units, bias=not architecture.batch_norm))
-        if architecture.batch_norm:
-            layers.append(nn.BatchNorm1d(units))
-        layers.append(nn.ReLU())
-        if dropout_hidden:
-            layers.append(Dropout(dropout_hidden))
-        width = units
-    layers.append(nn.Linear(width, 7))
+    layers = architecture.layers(dropout_convolution, dropout_hidden)
     return nn.Sequential(*layers).to(memory_format=torch.channels_last)
 
 
-def pools(number: int, blocks: int) -> bool:
-    """True if block ``number`` (from 1) of ``blocks`` ends in a pooling: 48 allows five halvings.
-
-    With more than five blocks those that go without are the ones just before the last.
-    """
-    return number <= 4 or number == blocks
-
-
 def parameters(model: nn.Module) -> int:
-    """Number of trained parameters."""
+    """Number of trained parameters. Introduced in notebook 05."""
     return sum(parameter.numel() for parameter in model.parameters())
 
 
@@ -130,19 +150,25 @@ def layer_table(architecture: Architecture) -> list[dict]:
     Batch normalisation is counted with its layer; its multiply-adds are not (it folds into the
     weights once trained). Introduced in notebook 04.
     """
-    model = build(architecture).eval()
-    rows, x = [], torch.zeros(1, 1, SIZE, SIZE)
-    for layer in model:
-        x = layer(x)
+    rows: list[dict] = []
+
+    def count(layer, inputs, output):
         if isinstance(layer, (nn.Conv2d, nn.Linear)):
             positions, name = 1, "fully connected"
-            if x.ndim == 4:
-                positions, name = x[0, 0].numel(), "convolution {}×{}".format(*layer.kernel_size)
+            if isinstance(layer, nn.Conv2d):
+                positions = output[0, 0].numel()
+                name = "convolution {}×{}".format(*layer.kernel_size)
             work = layer.weight.numel() * positions
-            row = dict(layer=name, output=tuple(x.shape[1:]), parameters=0, multiply_adds=work)
-            rows.append(row)
+            shape = tuple(output.shape[1:])
+            rows.append(dict(layer=name, output=shape, parameters=0, multiply_adds=work))
         if rows:
             rows[-1]["parameters"] += parameters(layer)
+
+    model = build(architecture).eval()
+    for layer in model.modules():
+        if not list(layer.children()):  # a layer, not what holds layers
+            layer.register_forward_hook(count)
+    model(torch.zeros(1, 1, SIZE, SIZE))
     return rows
 
 
@@ -152,3 +178,29 @@ def multiply_adds(architecture: Architecture) -> int:
     Introduced in notebook 05.
     """
     return sum(row["multiply_adds"] for row in layer_table(architecture))
+
+
+def receptive_field(architecture: Architecture) -> int:
+    """Side, in pixels, of the square that one value of the last map sees; 1 without a map.
+
+    Measured on a wide image: with equal weights and mean-pooling the gradient is positive just
+    where the value looks. A mean over the whole map is no map. Introduced in notebook 05.
+    """
+    model = build(architecture).eval().double().requires_grad_(False)
+    for layer in list(model.modules()):
+        if isinstance(layer, nn.Conv2d):
+            nn.init.constant_(layer.weight, 1 / layer.weight[0].numel())
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)  # a negative one could end in a ReLU
+        for name, child in layer.named_children():
+            if isinstance(child, nn.MaxPool2d):
+                setattr(layer, name, nn.AvgPool2d(child.kernel_size, child.stride, child.padding))
+    x = torch.ones(1, 1, SIZE, 8 * SIZE, dtype=torch.double, requires_grad=True)
+    output = last = x
+    for layer in model:
+        output = layer(output)
+        if output.ndim < 4 or output.shape[-1] == 1:
+            break
+        last = output  # [1, maps, height, width]
+    last[0, :, last.shape[2] // 2, last.shape[3] // 2].sum().backward()
+    return int((x.grad[0, 0] > 0).any(0).sum())

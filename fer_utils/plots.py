@@ -1,12 +1,14 @@
-"""Every figure of the notebooks: one style, one colour and marker a class, one way to show.
+"""Every figure and table of the notebooks: one style, a colour and marker a class, one way to show.
 
 Each function returns the matplotlib Figure; `show` displays it once, with its alt text.
-`face_grid` alone draws single faces, and it keeps them out of published notebooks. Colours are
+`face_grid` alone draws single faces, and it hides them where FER_HIDE_FACES is set. Colours are
 seaborn's "colorblind" palette, cividis where values run from low to high, and purple-orange
 where they run through zero.
 """
 
+import os
 from collections.abc import Mapping, Sequence
+from html import escape
 from itertools import cycle
 
 import matplotlib.pyplot as plt
@@ -16,7 +18,7 @@ import seaborn as sns
 from IPython.core.pylabtools import print_figure
 from IPython.display import Image, display
 
-from fer_utils import CLASSES, SPLITS, publishing
+from fer_utils import CLASSES, SPLITS
 
 PALETTE = sns.color_palette("colorblind")
 COLOURS = dict(zip(CLASSES, (PALETTE[i] for i in (3, 5, 4, 1, 7, 0, 9)), strict=True))
@@ -29,21 +31,10 @@ REDUCED = (
 
 def style() -> None:
     """Set the look of all figures: white, small, 100 dpi. Introduced in notebook 01."""
-    sns.set_theme(
-        style="ticks",
-        palette="colorblind",
-        font_scale=0.8,
-        rc={
-            "figure.figsize": (6, 3.2),
-            "figure.dpi": 100,
-            "savefig.dpi": 100,
-            "figure.constrained_layout.use": True,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "image.cmap": "cividis",
-            "legend.frameon": False,
-        },
-    )
+    look = {"figure.figsize": (6, 3.2), "figure.dpi": 100, "savefig.dpi": 100}
+    look |= {"axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False}
+    look |= {"figure.constrained_layout.use": True, "image.cmap": "cividis"}
+    sns.set_theme(style="ticks", palette="colorblind", font_scale=0.8, rc=look)
 
 
 def show(fig: plt.Figure, alt: str, faces=None) -> None:
@@ -58,21 +49,46 @@ def show(fig: plt.Figure, alt: str, faces=None) -> None:
     plt.close(fig)
 
 
+class Table:
+    """A data frame with a caption, shown as HTML in a notebook and as text elsewhere.
+
+    `faces` (a `data.Faces`) adds "synthetic faces" to the caption where they are. Numbers show
+    `decimals` places; nothing is cut. `.frame` is the data frame. Introduced in notebook 01.
+    """
+
+    def __init__(self, frame: pd.DataFrame, caption: str, faces=None, decimals: int = 2):
+        if frame.index.name:  # the index's name above it, not in a header row of its own
+            frame = frame.rename_axis(index=None, columns=frame.index.name)
+        self.frame, self.decimals = frame, decimals
+        drawn = getattr(faces, "synthetic", False)
+        self.caption = f"{caption} (synthetic faces)" if drawn else caption
+
+    def __repr__(self):
+        return f"{self.caption}\n{self.frame.round(self.decimals).to_string(na_rep='–')}"
+
+    def _repr_html_(self):
+        # The caption's letters: a random uuid would change the notebook at every run.
+        uuid = "".join(filter(str.isalnum, self.caption))
+        numbers = dict(precision=self.decimals, thousands=",", na_rep="–", escape="html")
+        style = self.frame.style.format(**numbers).set_caption(escape(self.caption))
+        return style.set_uuid(uuid).to_html()
+
+
 def face_grid(
     images: np.ndarray, titles: Sequence[str] | None = None, columns: int = 7, faces=None
 ) -> plt.Figure:
     """Draw single faces, uint8 [n, 48, 48], in a grid, each under its title.
 
-    The one function that draws single faces. While `python -m fer_utils publish` runs
-    (environment variable FER_PUBLISHING=1), each face is reduced to the 6 × 6 means of its
-    8 × 8-pixel blocks and a line under the figure says so, unless `faces`, the `data.Faces`
-    they come from, is synthetic. Raises ValueError for images of another size.
+    The one function that draws single faces. With the environment variable FER_HIDE_FACES=1, as
+    where outputs are published, each face is reduced to the 6 × 6 means of its 8 × 8-pixel
+    blocks and a line under the figure says so, unless `faces`, the `data.Faces` they come from,
+    is synthetic. Raises ValueError for images of another size.
     Introduced in notebook 01 (the seminar's Figure 1).
     """
     images = np.asarray(images)
     if images.ndim != 3 or images.shape[1:] != (48, 48):
         raise ValueError(f"face_grid draws images of shape [n, 48, 48], not {images.shape}.")
-    reduce = publishing() and not getattr(faces, "synthetic", False)
+    reduce = bool(os.environ.get("FER_HIDE_FACES")) and not getattr(faces, "synthetic", False)
     if reduce:
         images = images.reshape(-1, 6, 8, 6, 8).mean(axis=(2, 4))
     fig = _grid(images, titles, columns, 0.95, cmap="gray", vmin=0, vmax=255)
@@ -102,14 +118,9 @@ def class_counts(faces) -> plt.Figure:
     table = pd.DataFrame(faces.counts().T, CLASSES, SPLITS)
     totals = table.sum(axis=1)
     fig, ax = plt.subplots(figsize=(6.5, 3), layout="constrained")
-    table.plot.barh(
-        ax=ax,
-        stacked=True,
-        width=0.8,
-        color=sns.color_palette("Blues_r", 3),
-        xlabel="images",
-        xlim=(0, 1.12 * totals.max()),
-    )
+    blues = sns.color_palette("Blues_r", 3)
+    table.plot.barh(ax=ax, stacked=True, width=0.8, color=blues, xlim=(0, 1.12 * totals.max()))
+    ax.set_xlabel("images")
     ax.bar_label(ax.containers[-1], totals.map("{:,}".format), padding=3)
     ax.xaxis.set_major_formatter("{x:,.0f}")
     ax.invert_yaxis()
@@ -128,30 +139,14 @@ def curves(runs: Mapping[str, Sequence[dict]], metric: str = "loss") -> plt.Figu
     for ax, (title, history), colour in zip(axes, runs.items(), cycle(PALETTE), strict=False):
         table = pd.DataFrame(history).set_index("epoch") * (100 if metric == "accuracy" else 1)
         lines = table[[f"validation_{metric}", f"train_{metric}"]]
-        lines.plot(
-            ax=ax,
-            title=title,
-            xlim=(0, lines.index[-1]),
-            style=["-", "--"],
-            color=colour,
-            marker=".",
-            markersize=4,
-            clip_on=False,
-            legend=False,
-        )
+        look = dict(color=colour, style=["-", "--"], marker=".", markersize=4, clip_on=False)
+        lines.plot(ax=ax, title=title, xlim=(0, lines.index[-1]), legend=False, **look)
         ax.xaxis.get_major_locator().set_params(integer=True)
         ends = lines.iloc[-1]
         for name, (column, end) in zip(("validation", "training"), ends.items(), strict=True):
             # The name stands at the curve's end, right of the axes, where no curve can cross it.
-            ax.annotate(
-                f" {name}",
-                (lines.index[-1], end),
-                (3, 0),
-                color=colour,
-                va="bottom" if column == ends.idxmax() else "top",
-                textcoords="offset points",
-                annotation_clip=False,
-            )
+            look = dict(color=colour, va="bottom" if column == ends.idxmax() else "top")
+            _label(ax, f" {name}", (lines.index[-1], end), (3, 0), annotation_clip=False, **look)
     for ax in axes[::columns]:
         ax.set_ylabel("accuracy, percent" if metric == "accuracy" else "loss, nats")
     return fig
@@ -186,18 +181,9 @@ def heatmap(
     """
     fig, ax = plt.subplots(figsize=size, layout="constrained")
     text = table.map("{:.1f}".format) if text is None else text
-    sns.heatmap(
-        table,
-        annot=text,
-        fmt="",
-        annot_kws={"size": 8},
-        cbar_kws={"label": label},
-        ax=ax,
-        cmap="cividis",
-        vmin=limits[0],
-        vmax=limits[1],
-        linewidths=1,
-    )
+    cells = dict(annot=text, fmt="", annot_kws={"size": 8}, linewidths=1, cmap="cividis")
+    low, high = limits
+    sns.heatmap(table, ax=ax, vmin=low, vmax=high, cbar_kws={"label": label}, **cells)
     mesh = ax.collections[0]
     for cell, value in zip(ax.texts, mesh.get_array().compressed(), strict=True):
         cell.set_color("black" if mesh.norm(value) > 0.45 else "white")
@@ -221,14 +207,8 @@ def bars(
     for name, value in values.items():
         low, high = (intervals or {}).get(name, (value, value))
         ax.plot([low, high], [name, name], color="black")
-        ax.annotate(
-            _number(value),
-            (max(value, high), name),
-            (5, 0),
-            va="center",
-            textcoords="offset points",
-            bbox={"color": "white", "pad": 1},
-        )
+        look = dict(va="center", bbox={"color": "white", "pad": 1})
+        _label(ax, _number(value), (max(value, high), name), (5, 0), **look)
     ax.margins(x=0.12)
     ax.set(xlabel=label, xlim=(min(0, *values.values()), None))
     ax.xaxis.set_major_formatter(_number)
@@ -244,15 +224,8 @@ def recall_bars(recalls: Mapping[str, Sequence[float]]) -> plt.Figure:
     """
     percent = 100 * pd.DataFrame({name: np.asarray(r) for name, r in recalls.items()}, CLASSES)
     fig, ax = plt.subplots(figsize=(7.5, 3), layout="constrained")
-    percent.plot.bar(
-        ax=ax,
-        rot=0,
-        width=0.84,
-        legend=False,
-        color=PALETTE,
-        ylabel="recall, percent",
-        ylim=(0, 105),
-    )
+    percent.plot.bar(ax=ax, rot=0, width=0.84, legend=False, color=PALETTE, ylim=(0, 105))
+    ax.set_ylabel("recall, percent")
     for container in ax.containers:
         ax.bar_label(container, fmt="%.0f", fontsize=7)
     fig.legend(loc="outside upper center", ncols=4)
@@ -262,19 +235,12 @@ def recall_bars(recalls: Mapping[str, Sequence[float]]) -> plt.Figure:
 def guess_line(ax: plt.Axes, guess: float | None) -> None:
     """Mark the reader's MY_GUESS, a value on the x axis, beside a measurement, if there is one.
 
-    Introduced in notebook 01.
+    Introduced in notebook 05.
     """
     if guess is not None:
         ax.axvline(guess, color="black", linestyle=":")
-        ax.annotate(
-            f"your guess: {_number(guess)}",
-            (guess, 1),
-            (0, 2),
-            ha="center",
-            va="bottom",
-            xycoords=("data", "axes fraction"),
-            textcoords="offset points",
-        )
+        look = dict(ha="center", va="bottom", xycoords=("data", "axes fraction"))
+        _label(ax, f"your guess: {_number(guess)}", (guess, 1), (0, 2), **look)
 
 
 def templates(weights: np.ndarray, titles: Sequence[str] = CLASSES) -> plt.Figure:
@@ -306,6 +272,11 @@ def _number(value: float, position=None) -> str:  # also a formatter of an axis
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
+def _label(ax, text, place, points, **look) -> None:
+    """Write `text` so many `points` (x, y) from a place in the data."""
+    ax.annotate(text, place, points, textcoords="offset points", **look)
+
+
 def _signed(weights, titles, columns, size) -> plt.Figure:
     top = float(np.abs(weights).max())
     fig = _grid(weights, titles, columns, size, cmap="PuOr", vmin=-top, vmax=top)
@@ -326,14 +297,8 @@ def _grid(images, titles, columns, size, **look) -> plt.Figure:
 
 def _panels(count, columns, width, height, **shared) -> tuple[plt.Figure, list]:
     rows = -(-count // columns)
-    fig, axes = plt.subplots(
-        rows,
-        columns,
-        squeeze=False,
-        layout="constrained",
-        figsize=(width * columns, height * rows),
-        **shared,
-    )
+    shared |= dict(figsize=(width * columns, height * rows), layout="constrained")
+    fig, axes = plt.subplots(rows, columns, squeeze=False, **shared)
     for ax in axes.flat[count:]:
         ax.axis("off")
     return fig, axes.flat[:count]

@@ -12,9 +12,9 @@ from tqdm import tqdm
 
 
 def track(items, label: str, total: int | None = None, initial: int = 0):
-    """Yield each of ``items`` while showing label, count, time left; silent if output is a file.
+    """Yield each of `items` while showing label, count, time left; silent if output is a file.
 
-    total: number of items (default ``len(items)``); initial: how many were done before.
+    total: number of items (default `len(items)`); initial: how many were done before.
     """
     total = len(items) if total is None else total
     bar = notebook_bar if in_notebook() else partial(tqdm, leave=False, disable=None)

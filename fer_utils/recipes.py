@@ -1,110 +1,113 @@
 """Every hyper-parameter of a training, as data. Introduced in notebook 03.
 
-Three profiles: ``seminar`` (the paper's own learning rate, weight decay and epochs), ``short`` (the
-default: the same networks, few epochs, a modern schedule) and ``smoke`` (seconds, only proves that
+Three profiles: `seminar` (the paper's own learning rate, weight decay and epochs), `short` (the
+default: the same networks, few epochs, a modern schedule) and `smoke` (seconds, only proves that
 a notebook runs).
 """
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
-from fer_utils.data import Faces
-from fer_utils.models import ARCHITECTURES, Architecture
+from fer_utils.models import ARCHITECTURES, BUILDERS, Architecture, changed_fields
 
 PROFILES = ("smoke", "short", "seminar")
+CHOICES = {
+    "optimizer": ("sgd", "adam", "adamw"),
+    "schedule": ("constant", "one-cycle"),
+    "loss": ("plain", "weighted", "logit-adjusted"),
+    "precision": ("float32", "bfloat16"),
+}
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What decides a training's result, apart from data, seed and ``training.TRAINING_VERSION``.
+    """What decides a training's result, apart from data, seed and `training.TRAINING_VERSION`.
 
-    model, profile: labels for people; they do not take part in a run's identity.
-    optimizer: ``sgd``, ``adam`` (weight decay as L2) or ``adamw`` (decoupled). learning_rate:
-    constant, or the peak. schedule: ``constant`` or ``one-cycle`` (a quarter of the steps up,
-    then a cosine to zero). dropout_*: probability of zeroing a value. mirror: flip half of the
-    images. shift: move each image by up to this many pixels. label_smoothing: 0 … 1.
-    train_images: train on so many images, chosen at random in proportion to the classes; None
-    for all. precision: ``float32``, or ``bfloat16`` to train (not evaluate) with 8-bit mantissas
-    where autocast thinks it safe: twice as fast on processors that have it in hardware.
+    Raises ValueError for an unknown optimizer, schedule, loss or precision, naming the known ones.
+    Introduced in notebook 03.
     """
 
-    model: str
-    profile: str
     architecture: Architecture
-    optimizer: str
-    learning_rate: float
+    optimizer: str  # sgd, adam (weight decay as L2) or adamw (decoupled)
+    learning_rate: float  # constant, or the peak of the schedule
     weight_decay: float
     epochs: int
     batch_size: int = 128
-    schedule: str = "constant"
-    dropout_convolution: float = 0.0
+    schedule: str = "constant"  # or one-cycle: a quarter of the steps up, then a cosine to zero
+    dropout_convolution: float = 0.0  # probability of zeroing a value
     dropout_hidden: float = 0.0
-    mirror: bool = False
-    shift: int = 0
-    label_smoothing: float = 0.0
-    train_images: int | None = None
+    mirror: bool = False  # flip half of the images
+    shift: int = 0  # move each image by up to this many pixels
+    label_smoothing: float = 0.0  # 0 … 1, the share of the label that all classes get
+    train_images: int | None = None  # so many, the classes in proportion; None for all
+    # float32, or bfloat16 to train (not evaluate) with 8-bit mantissas where autocast thinks it
+    # safe: twice as fast on processors that have it in hardware
     precision: str = "float32"
+    loss: str = "plain"  # cross-entropy, or one of `training.loss_function`'s others
+
+    def __post_init__(self):
+        for name, known in CHOICES.items():
+            known_or_refuse(name, getattr(self, name), known)
 
     def identity(self) -> dict:
-        """The fields that decide the result, as plain JSON values."""
-        fields = asdict(self)
-        labels = {"model", "profile"}
-        if self.precision == "float32":  # the only one when the first runs were made
-            labels.add("precision")
-        return {name: value for name, value in fields.items() if name not in labels}
+        """What decides the result, as plain JSON values: only what differs from a default, so that
+        a new field changes no older recipe's identity.
+        """
+        return changed_fields(self) | {"architecture": self.architecture.identity()}
 
 
-SMALL = 10_000  # training images
-SHORT_EPOCHS = {"hidden_layer": 10, "shallow": 10, "deep": 8, "deeper": 8, "deeper_256_last": 8}
-# Learning rate, weight decay, epochs (§3, §4). The first model's rate and decay are not stated, and
-# hidden_layer is ours: it has shallow's.
-SEMINAR = {
-    "fully_connected": (3e-4, 0.0, 30),
-    "hidden_layer": (1e-5, 1e-7, 120),
-    "shallow": (1e-5, 1e-7, 120),
-    "deep": (1e-4, 1e-7, 100),
-    "deeper": (1e-4, 1e-7, 100),
-    "deeper_256_last": (1e-4, 1e-7, 100),
+def from_identity(values: dict) -> Recipe:
+    """The recipe that `Recipe.identity` and JSON made plain values of."""
+    arguments = {name: as_tuple(value) for name, value in values["architecture"].items()}
+    builder = arguments.pop("builder")
+    known_or_refuse("builder", builder, BUILDERS)
+    return Recipe(**values | {"architecture": BUILDERS[builder](**arguments)})
+
+
+def as_tuple(value):
+    """Lists, which JSON has for tuples, as tuples."""
+    return tuple(map(as_tuple, value)) if isinstance(value, list) else value
+
+
+def known_or_refuse(what: str, name, known) -> None:
+    """Raise ValueError, naming the known ones, unless `name` is one of them."""
+    if name not in known:
+        raise ValueError(f"unknown {what} {name!r}: choose one of {', '.join(known)}")
+
+
+# By model: the seminar's learning rate, weight decay and epochs (§3, §4); epochs of `short` on
+# FER2013 and on a small data set, where depth needs more steps. The first model's rate and decay
+# are not stated; it gains nothing from the rest of `short`. hidden_layer is ours, with shallow's.
+SETTINGS = {
+    "fully_connected": (3e-4, 0.0, 30, None),
+    "hidden_layer": (1e-5, 1e-7, 120, (10, 10)),
+    "shallow": (1e-5, 1e-7, 120, (10, 10)),
+    "deep": (1e-4, 1e-7, 100, (8, 16)),
+    "deeper": (1e-4, 1e-7, 100, (8, 16)),
+    "deeper_256_last": (1e-4, 1e-7, 100, (8, 16)),
 }
 
 
-def recipe(model: str, profile: str = "short", faces: Faces | None = None) -> Recipe:
-    """The recipe of a model at a profile; vary it with ``dataclasses.replace``.
+def recipe(model: str, profile: str, small: bool) -> Recipe:
+    """The recipe of a model at a profile; vary it with `dataclasses.replace`.
 
-    faces: what it shall be trained on. On a small data set, such as the drawn faces, ``short``
-    takes batches of 32, and for more than two convolutions twice the epochs: depth needs steps.
+    small: whether it is for a small data set (`Faces.small`), such as the drawn faces: `short`
+    then takes batches of 32, and deep networks twice the epochs.
     Raises ValueError for an unknown model or profile, naming the known ones.
+    Introduced in notebook 03.
     """
-    if model not in ARCHITECTURES:
-        raise ValueError(f"unknown model {model!r}: choose one of {', '.join(ARCHITECTURES)}")
-    if profile not in PROFILES:
-        raise ValueError(f"unknown profile {profile!r}: choose one of {', '.join(PROFILES)}")
+    known_or_refuse("model", model, [name for name in ARCHITECTURES if name in SETTINGS])
+    known_or_refuse("profile", profile, PROFILES)
     if profile == "smoke":
-        return replace(recipe(model), profile="smoke", epochs=2, train_images=256, batch_size=64)
-    rate, decay, epochs = SEMINAR[model]
-    own = Recipe(
-        model,
-        profile,
-        ARCHITECTURES[model],
-        "adam",
-        rate,
-        decay,
-        epochs,
-        dropout_convolution=0.1 if ARCHITECTURES[model].convolutions else 0.0,
-        dropout_hidden=0.5 if ARCHITECTURES[model].hidden else 0.0,
-    )
-    if profile == "seminar" or model == "fully_connected":  # one layer gains nothing from the rest
+        brief = recipe(model, "short", small=False)
+        return replace(brief, epochs=2, train_images=256, batch_size=64)
+    rate, decay, epochs, short_epochs = SETTINGS[model]
+    dropout_convolution = 0.1 if getattr(ARCHITECTURES[model], "convolutions", ()) else 0.0
+    dropout_hidden = 0.5 if getattr(ARCHITECTURES[model], "hidden", ()) else 0.0
+    dropout = dict(dropout_convolution=dropout_convolution, dropout_hidden=dropout_hidden)
+    own = Recipe(ARCHITECTURES[model], "adam", rate, decay, epochs, **dropout)
+    if profile == "seminar" or short_epochs is None:
         return own
-    small = faces is not None and bool(faces.counts()[0].sum() < SMALL)
-    twice = small and len(own.architecture.convolutions) > 2
-    return replace(
-        own,
-        optimizer="adamw",
-        learning_rate=2e-3,
-        weight_decay=1e-2,
-        epochs=SHORT_EPOCHS[model] * (1 + twice),
-        batch_size=32 if small else own.batch_size,
-        schedule="one-cycle",
-        mirror=True,
-        shift=3,
-        label_smoothing=0.1,
-    )
+    optimiser = dict(optimizer="adamw", learning_rate=2e-3, weight_decay=1e-2)
+    variety = dict(schedule="one-cycle", mirror=True, shift=3, label_smoothing=0.1)
+    sizes = dict(epochs=short_epochs[small], batch_size=32 if small else own.batch_size)
+    return replace(own, **optimiser, **variety, **sizes)

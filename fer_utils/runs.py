@@ -1,6 +1,6 @@
 """Train or load: one folder a run, resumable, locked, never mixed up with another.
 
-A run's identity is its recipe, the data's fingerprint, the seed and ``TRAINING_VERSION``.
+A run's identity is its recipe, the data's fingerprint, the seed and `TRAINING_VERSION`.
 Own runs lie in data/runs, published ones in data/published. Introduced in notebook 03.
 """
 
@@ -9,27 +9,27 @@ import io
 import json
 import os
 import pickle
-import platform
 import shutil
 from dataclasses import asdict, dataclass, replace
-from datetime import date
+from functools import lru_cache
 from pathlib import Path
 
+import joblib
 import numpy as np
-import pandas as pd
 import safetensors.torch
 import torch
 from filelock import FileLock, Timeout
 from torch import nn
 from tqdm import tqdm
 
-from fer_utils import ROOT, home, publishing, write_atomic
+from fer_utils import ROOT, data, home, machine, write_atomic
+from fer_utils.cross_validation import Fold
 from fer_utils.data import Faces, image_hashes
-from fer_utils.evaluation import metrics, predict
-from fer_utils.models import Architecture, build, multiply_adds, parameters
+from fer_utils.evaluation import Score, metrics, predict, score
+from fer_utils.models import build
 from fer_utils.progress import clock, track
-from fer_utils.recipes import Recipe
-from fer_utils.training import TRAINING_VERSION, State, pick_device, start, train
+from fer_utils.recipes import Recipe, from_identity
+from fer_utils.training import TRAINING_VERSION, State, start, train
 
 PUBLISHED = ROOT / "data" / "published"
 SEED = 42  # the notebooks' default: published runs with this seed don't name it
@@ -39,32 +39,60 @@ class RunError(RuntimeError):
     """A run cannot give what was asked; the message says why and what to do."""
 
 
-@dataclass
-class Run:
-    """A finished training. origin: ``trained now``, ``own run`` or ``published run``.
-
-    folder holds run.json, filters.safetensors, weights.safetensors (not for every published run)
-    and metrics. record is run.json: seed, training_version, fingerprint, data, history, provenance.
-    Introduced in notebook 03.
+@dataclass(frozen=True)
+class Job:
+    """One training: a name for people, what decides its numbers, and the fold that it trains on
+    (None: all training images). Introduced in notebook 05.
     """
 
+    name: str
     recipe: Recipe
+    seed: int = SEED
+    fold: Fold | None = None
+
+    @property
+    def title(self) -> str:
+        """The name with seed and fold, as folders have it; the default seed is not named."""
+        seed = "" if self.seed == SEED else f"-s{self.seed}"
+        return self.name + seed + (f"-fold{self.fold.number}" if self.fold else "")
+
+    def key(self, faces: Faces) -> str:
+        """sha256 (hex) over everything that decides the numbers; `faces` is the whole data."""
+        fold = self.fold and asdict(self.fold)
+        parts = [self.recipe.identity(), fold, faces.fingerprint, self.seed, TRAINING_VERSION]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+    def folder(self, faces: Faces) -> Path:
+        """Where the own run of this job is kept."""
+        return home() / "runs" / f"{self.title}-{self.key(faces)[:12]}"
+
+
+@dataclass
+class Run:
+    """A finished training. origin: `trained now`, `own run` or `published run`.
+
+    folder holds run.json and, not for every published run, filters.safetensors,
+    weights.safetensors and metrics.json. record is run.json: fingerprint, data, training_version,
+    history, provenance and the job's fields. Introduced in notebook 03.
+    """
+
+    job: Job
     folder: Path
     origin: str
     record: dict
 
     @property
-    def seed(self) -> int:
-        return self.record["seed"]
+    def recipe(self) -> Recipe:
+        return self.job.recipe
 
     @property
     def history(self) -> list[dict]:
-        """One row an epoch, as ``training.train`` yields them."""
+        """One row an epoch, as `training.train` yields them."""
         return self.record["history"]
 
     @property
     def provenance(self) -> dict:
-        """Where and when it was trained: date, seconds, device, processor, threads, versions."""
+        """Where and when it was trained, see `machine.provenance`, and for how many seconds."""
         return self.record["provenance"]
 
     @property
@@ -78,23 +106,24 @@ class Run:
         path = self.folder / "weights.safetensors"
         if not path.exists():
             raise RunError(
-                f"{self.folder.name} is published without weights:"
-                " set RETRAIN = True to train it here."
+                f"{self.folder.name} is published without weights: set RETRAIN = True to train it"
+                " here."
             )
         recipe = self.recipe
         network = build(recipe.architecture, recipe.dropout_convolution, recipe.dropout_hidden)
         network.load_state_dict(safetensors.torch.load_file(path))
-        return network.to(pick_device()).eval()
+        return network.to(machine.pick_device()).eval()
 
     def made_on(self, faces: Faces) -> bool:
         """True if this run was trained on exactly these images and this split."""
         return self.record["fingerprint"] == faces.fingerprint
 
     def metrics(self, split: str, faces: Faces) -> dict:
-        """Metrics of a split (``evaluation.metrics`` and ``correct`` bits), kept once measured.
+        """Metrics of a split (`evaluation.metrics` and `correct` bits), kept once measured.
 
-        ``test`` is asked for by a notebook's result cell and by ``publish`` only. A published run
-        shows its published metrics on the data they were measured on, else is evaluated afresh.
+        `test` is asked for by a notebook's result cell and by `publish` only. A published run
+        shows its published metrics on the data they were measured on, else is evaluated afresh
+        if its weights are shipped.
         """
         path = self.folder / "metrics.json"
         if not self.made_on(faces) and (self.folder / "weights.safetensors").exists():
@@ -107,8 +136,16 @@ class Run:
             write_json(path, kept)
         return kept[split]
 
+    def score(self, split: str, faces: Faces | None = None) -> Score:
+        """Accuracy on a split in percent, with its 95 % interval.
+
+        faces: None for a published run's published number. Introduced in notebook 03.
+        """
+        kept = self.metrics(split, faces) if faces else self.published_metrics()[split]
+        return score(unpack(kept))
+
     def published_metrics(self) -> dict:
-        """Published metrics by split (``validation``, ``test``), whatever data the reader has."""
+        """Published metrics by split (`validation`, `test`), whatever data the reader has."""
         return json.loads((self.folder / "metrics.json").read_text("utf-8"))
 
     def correct(self, split: str, faces: Faces) -> np.ndarray:
@@ -122,12 +159,12 @@ class Run:
         return unpack(self.metrics(split, faces))
 
     def describe(self) -> str:
-        """One line: model, profile, seed, origin, epochs and validation accuracy."""
-        last, r = self.history[-1], self.recipe
+        """One line: name, seed, origin, epochs and validation accuracy."""
+        last = self.history[-1]
         when = "" if self.origin == "trained now" else f" of {self.provenance['date']}"
         return (
-            f"{r.model} ({r.profile}, seed {self.seed}): {self.origin}{when}, {last['epoch']}"
-            f" epochs, validation accuracy {last['validation_accuracy']:.2%}"
+            f"{self.job.name}, seed {self.job.seed}: {self.origin}{when}, {last['epoch']} epochs,"
+            f" validation accuracy {last['validation_accuracy']:.2%}"
         )
 
 
@@ -135,7 +172,7 @@ def paired(first: Run, second: Run, split: str, faces: Faces) -> tuple[np.ndarra
     """Two runs' correct answers, bool [n] each, in the same order of images, for a paired test.
 
     Two runs made on the same copy of the data are compared on that copy, whichever the reader has;
-    other pairs on ``faces`` (see ``Run.correct``). Introduced in notebook 08.
+    other pairs on `faces` (see `Run.correct`). Introduced in notebook 05.
     """
     if first.record["fingerprint"] == second.record["fingerprint"] != faces.fingerprint:
         return tuple(unpack(run.published_metrics()[split]) for run in (first, second))
@@ -161,55 +198,49 @@ def measure(model: nn.Module, split: str, faces: Faces) -> dict:
     }
 
 
-def train_or_load(recipe: Recipe, faces: Faces, seed: int = SEED, retrain: bool = False) -> Run:
-    """The run of this identity: an own finished one, else a published one, else trained now.
-
-    retrain: train even if there is one. An interrupted training goes on after its last whole epoch.
-    While notebooks are published, a published run comes first: their outputs show what readers get.
-    Prints where the run comes from, and one line an epoch. A second process asking for the same
-    run waits for the first. Introduced in notebook 03.
-    """
-    key = f"s{seed}-{identity(recipe, faces, seed)[:12]}"
-    folder = home() / "runs" / f"{recipe.model}-{recipe.profile}-{key}"
-    run = None if retrain else known_run(recipe, faces, seed, key)
-    if run is None:
-        folder.mkdir(parents=True, exist_ok=True)
-        with locked(folder.with_suffix(".lock")):
-            if retrain and (folder / "run.json").exists():
-                shutil.rmtree(folder)
-            run = load_run(folder, "own run") or train_run(recipe, faces, seed, folder)
-    run = replace(run, recipe=recipe)  # the same numbers may have been made under other labels
-    print(run.describe())
-    return run
+# --- finding a run ----------------------------------------------------------------------------
 
 
-def known_run(recipe: Recipe, faces: Faces, seed: int, key: str) -> Run | None:
-    """The finished own or published run to show, or None."""
-    if publishing():
-        return published_run(recipe, seed, faces) or own_run(key)
-    return own_run(key) or published_run(recipe, seed, faces)
-
-
-def own_run(key: str) -> Run | None:
-    """The finished own run whose folder's name ends in ``key``, whatever its labels, or None."""
-    found = sorted((home() / "runs").glob(f"*-{key}/run.json"))
+def own_run(job: Job, faces: Faces) -> Run | None:
+    """The finished own run of this job, under whatever name it was trained, or None."""
+    found = sorted((home() / "runs").glob(f"*-{job.key(faces)[:12]}/run.json"))
     return load_run(found[0].parent, "own run") if found else None
 
 
-def locked(path: Path):
-    """The lock at ``path``, held until the ``with`` ends; says so if another process has it."""
-    lock = FileLock(path)
-    try:
-        return lock.acquire(timeout=0)
-    except Timeout:
-        print("Another process is training this run: waiting for it.", flush=True)
-        return lock.acquire()
+def published_run(job: Job, faces: Faces | None = None) -> Run | None:
+    """The published run of this job that is offered on `faces`, or None.
+
+    On FER2013 it is where the class counts by split are the official ones, on drawn faces where
+    they are of the same version. Without `faces`: the run on FER2013. Introduced in notebook 05.
+    """
+    for run in published_runs(kind(faces)):
+        wanted = (job.recipe, job.seed, job.fold)
+        if (run.job.recipe, run.job.seed, run.job.fold) == wanted:
+            if faces is None or faces.official or run.made_on(faces):
+                return run
+    return None
 
 
-def identity(recipe: Recipe, faces: Faces, seed: int) -> str:
-    """sha256 (hex) over everything that decides a run's numbers."""
-    parts = [recipe.identity(), faces.fingerprint, seed, TRAINING_VERSION]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+def published_runs(kind: str = "fer2013") -> list[Run]:
+    """All runs in data/published on `fer2013` or on `synthetic`, in alphabetical order."""
+    runs = [published_record(path, path.stat().st_mtime_ns) for path in record_paths()]
+    return [run for run in runs if run.record["data"] == kind]
+
+
+def record_paths() -> list[Path]:
+    """Every run.json of data/published."""
+    return sorted(PUBLISHED.glob("*/run.json"))
+
+
+@lru_cache(None)
+def published_record(path: Path, written: int) -> Run:
+    """The published run of a run.json: read once, as lists of trainings ask for it many times."""
+    return load_run(path.parent, "published run")
+
+
+def kind(faces: Faces | None) -> str:
+    """What published results are filed under: `synthetic` for drawn faces, else `fer2013`."""
+    return "synthetic" if faces is not None and faces.synthetic else "fer2013"
 
 
 def load_run(folder: Path, origin: str) -> Run | None:
@@ -219,77 +250,147 @@ def load_run(folder: Path, origin: str) -> Run | None:
         return None
     try:
         record = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
+        fold = record["fold"] and Fold(**record["fold"])
+        job = Job(record["name"], from_identity(record["recipe"]), record["seed"], fold)
+    except (ValueError, KeyError, TypeError) as error:
         raise RunError(f"{path} is damaged: delete its folder and run again.") from error
-    return Run(as_recipe(record["recipe"]), folder, origin, record)
+    return Run(job, folder, origin, record)
 
 
-def as_recipe(fields: dict) -> Recipe:
-    """The recipe that ``dataclasses.asdict`` and JSON made plain values of."""
-    shape = dict(fields["architecture"])
-    shape["convolutions"] = tuple(map(tuple, shape["convolutions"]))
-    shape["hidden"] = tuple(shape["hidden"])
-    return Recipe(**fields | {"architecture": Architecture(**shape)})
+# --- training a run ---------------------------------------------------------------------------
 
 
-def kind(faces: Faces | None) -> str:
-    """What published results are filed under: ``synthetic`` for drawn faces, else ``fer2013``."""
-    return "synthetic" if faces is not None and faces.synthetic else "fer2013"
+def train_or_load(job: Job, faces: Faces, retrain: bool = False) -> Run:
+    """The run of a job: an own finished one, else a published one, else trained now.
 
-
-def offered(fingerprint: str, faces: Faces | None) -> bool:
-    """True if a result published on data of this fingerprint stands for ``faces`` as well.
-
-    On FER2013 it does where the class counts by split are the official ones, on drawn faces where
-    they are of the same version. ``faces`` None: always.
+    retrain: train even if there is one. An interrupted training goes on after its last whole epoch.
+    Prints where the run comes from, and one line an epoch. A second process asking for the same
+    run waits for the first. Introduced in notebook 03.
     """
-    return faces is None or faces.official or faces.fingerprint == fingerprint
+    (run,) = train_all([job], faces, retrain=retrain)
+    return run
 
 
-def published_runs(data: str = "fer2013") -> list[Run]:
-    """All runs in data/published on ``fer2013`` or on ``synthetic``, in alphabetical order."""
-    paths = sorted(PUBLISHED.glob("*/run.json"))
-    found = [load_run(path.parent, "published run") for path in paths]
-    return [run for run in found if run.record["data"] == data]
+def train_all(
+    jobs: list[Job],
+    faces: Faces,
+    backend: str = "sequential",
+    workers: int = -1,
+    retrain: bool = False,
+) -> list[Run]:
+    """The runs of many jobs, in their order; trained is what has no own and no published run.
 
-
-def published_run(recipe: Recipe, seed: int = SEED, faces: Faces | None = None) -> Run | None:
-    """The published run of this recipe and seed that is ``offered`` on ``faces``, or None.
-
-    Without ``faces``: the run on FER2013.
+    backend: joblib's name of it: `sequential` (here, one after the other), `loky` (`workers`
+    processes of one thread, -1 for one a core) or, when installed, `dask` (a cluster, whose
+    workers share FER_HOME). A worker loads the data by its source: a task carries no pixels.
+    retrain: see `train_or_load`. Introduced in notebook 06.
     """
-    for run in published_runs(kind(faces)):
-        same = run.seed == seed and run.recipe.identity() == recipe.identity()
-        if same and offered(run.record["fingerprint"], faces):
+    # Two names of the same numbers (the ladder's last row is a depth of 08) are one training.
+    todo: dict[str, Job] = {}
+    for job in jobs:
+        if retrain or known_run(job, faces) is None:
+            todo.setdefault(job.key(faces), job)
+    made = each_trained(list(todo.values()), faces, backend, workers, retrain)
+    if len(todo) > 1:
+        made = track(made, "trainings", len(todo))
+    trained = dict(zip(todo, made, strict=True))
+    found = [(job, trained.get(job.key(faces)) or known_run(job, faces)) for job in jobs]
+    runs = [replace(run, job=job) for job, run in found]
+    for run in runs:
+        if run.job.fold is None:  # a search has too many
+            print(run.describe())
+    return runs
+
+
+def each_trained(todo: list[Job], faces: Faces, backend: str, workers: int, retrain: bool):
+    """Yield the run of each job as it is finished, in the jobs' order."""
+    if backend == "sequential":
+        for job in todo:
+            yield train_run(job, faces, retrain)
+        return
+    told = (faces.source, faces.fingerprint, str(home().resolve()), retrain)
+    tasks = (joblib.delayed(train_elsewhere)(job, *told) for job in todo)
+    with joblib.parallel_config(backend, n_jobs=workers):
+        yield from joblib.Parallel(return_as="generator")(tasks)
+
+
+def known_run(job: Job, faces: Faces) -> Run | None:
+    """The finished own run of a job, else the published one, else None."""
+    run = own_run(job, faces) or published_run(job, faces)
+    return run and replace(run, job=job)  # the same numbers may have been made under another name
+
+
+def train_elsewhere(
+    job: Job, source: str, fingerprint: str, folder: str, retrain: bool = False
+) -> Run:
+    """`train_run` in another process or on another machine, with one thread, by the data's source.
+
+    folder: FER_HOME, where all workers write. Raises RunError if the data found there is another.
+    """
+    os.environ["FER_HOME"] = folder
+    torch.set_num_threads(1)
+    faces = loaded(source)
+    if faces.fingerprint != fingerprint:
+        raise RunError(f"{source} holds other faces here than where the work was given out.")
+    return train_run(job, faces, retrain)
+
+
+@lru_cache(1)
+def loaded(source: str) -> Faces:
+    """The data, read once a worker."""
+    return data.load(source)
+
+
+def train_run(job: Job, faces: Faces, retrain: bool = False) -> Run:
+    """Train a job's run, or go on training it, unless another process has finished it meanwhile."""
+    folder = job.folder(faces)
+    folder.mkdir(parents=True, exist_ok=True)
+    # A fold takes one thread, so that every backend gives a search the same numbers.
+    threads = machine.threads(1 if job.fold else torch.get_num_threads())
+    with threads, locked(folder.with_suffix(".lock")):
+        if retrain and (folder / "run.json").exists():
+            shutil.rmtree(folder)
+        if run := load_run(folder, "own run"):
             return run
-    return None
-
-
-# --- training a run ------------------------------------------------------------------------------
-
-
-def train_run(recipe: Recipe, faces: Faces, seed: int, folder: Path) -> Run:
-    """Train (or go on training) the run of ``folder`` to its end; returns the finished run."""
-    state = start(recipe, seed, int((faces.splits == "train").sum()))
-    resume(state, folder)
-    device = next(state.model.parameters()).device.type
-    say = f"Training {recipe.model} ({recipe.profile}, seed {seed}) on {device}"
-    done = len(state.history)
-    print(f"{say}: {recipe.epochs} epochs" + (f", going on after epoch {done}" if done else ""))
-    try:
-        epochs = train(state, recipe, faces, seed)
-        for row in track(epochs, recipe.model, recipe.epochs, initial=done):
-            save_checkpoint(state, folder)
-            tqdm.write(progress_line(state.history, recipe.epochs))  # a print would tear the bar
-        finish(state, recipe, faces, seed, folder)
-    except KeyboardInterrupt:
-        print(f"Stopped after epoch {len(state.history)} of {recipe.epochs}; run again to go on.")
-        raise
-    except OSError as error:
-        raise RunError(
-            f"{folder} cannot be written ({error.strerror}): make room, then run again to go on."
-        ) from error
+        part = job.fold.cut(faces) if job.fold else faces
+        state = start(job.recipe, part, job.seed)
+        resume(state, folder)
+        try:
+            train_to_the_end(state, job, part, folder)
+            finish(state, job, faces, folder)
+        except KeyboardInterrupt:
+            epochs = f"epoch {len(state.history)} of {job.recipe.epochs}"
+            print(f"Stopped after {epochs}; run again to go on.")
+            raise
+        except OSError as error:
+            raise RunError(
+                f"{folder} cannot be written ({error.strerror}): make room, then run again to go"
+                " on."
+            ) from error
     return load_run(folder, "trained now")
+
+
+def train_to_the_end(state: State, job: Job, part: Faces, folder: Path) -> None:
+    """The epochs that are left, with a checkpoint after each. A fold is trained without a word."""
+    done, epochs, rows = len(state.history), job.recipe.epochs, train(state, part)
+    if job.fold is None:
+        going_on = f", going on after epoch {done}" if done else ""
+        print(f"Training {job.title} on {state.device.type}: {epochs} epochs{going_on}")
+        rows = track(rows, job.title, epochs, initial=done)
+    for _ in rows:
+        save_checkpoint(state, folder)
+        if job.fold is None:
+            tqdm.write(progress_line(state.history, epochs))  # a print would tear the bar
+
+
+def locked(path: Path):
+    """The lock at `path`, held until the `with` ends; says so if another process has it."""
+    lock = FileLock(path)
+    try:
+        return lock.acquire(timeout=0)
+    except Timeout:
+        print("Another process is training this run: waiting for it.", flush=True)
+        return lock.acquire()
 
 
 def progress_line(history: list[dict], epochs: int) -> str:
@@ -316,50 +417,44 @@ def save_checkpoint(state: State, folder: Path) -> None:
 
 
 def resume(state: State, folder: Path) -> None:
-    """Put the newest undamaged checkpoint, if any, into ``state``."""
-    device = next(state.model.parameters()).device
+    """Put the newest undamaged checkpoint, if any, into `state`."""
     for path in (folder / "checkpoint.pt", folder / "previous.pt"):
         if not path.exists():
             continue
-        if saved := read_checkpoint(path, device):
+        if saved := read_checkpoint(path):
             state.load_state_dict(saved)
             return
         path.replace(path.with_suffix(".damaged"))
         print(f"{path.name} of {folder.name} is damaged; put aside as {path.stem}.damaged.")
 
 
-def read_checkpoint(path: Path, device: torch.device) -> dict | None:
-    """What a checkpoint holds; None if it is damaged or more than tensors and plain values."""
+def read_checkpoint(path: Path) -> dict | None:
+    """What a checkpoint holds, on the CPU; None if damaged or more than tensors and values."""
     content = path.read_bytes()
     if hashlib.sha256(content[32:]).digest() != content[:32]:
         return None  # torch.load would not notice a flipped bit
     try:
-        return torch.load(io.BytesIO(content[32:]), map_location=device, weights_only=True)
+        return torch.load(io.BytesIO(content[32:]), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         return None
 
 
-def finish(state: State, recipe: Recipe, faces: Faces, seed: int, folder: Path) -> None:
+def finish(state: State, job: Job, faces: Faces, folder: Path) -> None:
     """Write the finished run's weights, filters and, last, run.json; drop the checkpoints."""
     save_weights(state.model, folder, torch.float32)
     if state.filters:
         save_tensors({"filters": torch.stack(state.filters)}, folder / "filters.safetensors")
-    device = next(state.model.parameters()).device
+    seconds = round(sum(row["seconds"] for row in state.history), 1)
     record = {
-        "recipe": asdict(recipe),
-        "seed": seed,
+        "name": job.name,
+        "recipe": job.recipe.identity(),
+        "seed": job.seed,
+        "fold": job.fold and asdict(job.fold),
         "training_version": TRAINING_VERSION,
         "fingerprint": faces.fingerprint,
-        "data": faces.source,
+        "data": faces.title,
         "history": state.history,
-        "provenance": {
-            "date": date.today().isoformat(),
-            "seconds": round(sum(row["seconds"] for row in state.history), 1),
-            "device": torch.cuda.get_device_name() if device.type == "cuda" else device.type,
-            "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-            "threads": torch.get_num_threads(),
-            "versions": {"python": platform.python_version(), "torch": torch.__version__},
-        },
+        "provenance": machine.provenance(state.device) | {"seconds": seconds},
     }
     write_json(folder / "run.json", record)
     for path in [*folder.glob("*.pt"), *folder.glob(".*.part")]:
@@ -367,7 +462,7 @@ def finish(state: State, recipe: Recipe, faces: Faces, seed: int, folder: Path) 
 
 
 def save_weights(model: nn.Module, folder: Path, dtype: torch.dtype) -> None:
-    """weights.safetensors: matrices and filters as ``dtype``, biases and statistics as they are."""
+    """weights.safetensors: matrices and filters as `dtype`, biases and statistics as they are."""
     tensors = {
         name: tensor.detach().cpu().to(dtype if tensor.ndim > 1 else tensor.dtype)
         for name, tensor in model.state_dict().items()
@@ -384,92 +479,3 @@ def save_tensors(tensors: dict[str, torch.Tensor], path: Path) -> None:
 def write_json(path: Path, value) -> None:
     """Write a value as indented JSON, atomically."""
     write_atomic(path, (json.dumps(value, indent=1) + "\n").encode())
-
-
-# --- publishing ----------------------------------------------------------------------------------
-
-
-def publish_runs(faces: Faces, with_weights: set[Recipe]) -> list[Path]:
-    """Copy each finished own run on ``faces`` (not smoke) to data/published; write results.csv.
-
-    with_weights: recipes whose weights of the default seed are shipped, as float16; metrics are
-    those of the weights as shipped. Raises RunError unless ``faces`` has the
-    official split or is drawn, if nothing is there to publish, or if two runs would get one folder.
-    """
-    if not (faces.official or faces.synthetic):
-        raise RunError(
-            "Only runs on FER2013's official split and on drawn faces are published: use"
-            " --data fer2013 or --data synthetic."
-        )
-    chosen: dict[Path, Run] = {}
-    for path in sorted((home() / "runs").glob("*/run.json")):
-        run = load_run(path.parent, "own run")
-        if run.record["fingerprint"] == faces.fingerprint and run.recipe.profile != "smoke":
-            other = chosen.setdefault(published_folder(run, faces), run)
-            if other is not run:
-                raise RunError(
-                    f"{other.folder.name} and {run.folder.name} would both be published"
-                    f" as {published_folder(run, faces).name}: rename the model of one,"
-                    " or delete one."
-                )
-    for target, run in chosen.items():
-        shipped = run.recipe in with_weights and run.seed == SEED
-        if not is_published(run, target, shipped):
-            publish_run(run, faces, target, shipped)
-    rows = [results_row(run) for run in published_runs()]
-    if not (rows or chosen):
-        raise RunError("No finished run on this data to publish: train one first.")
-    if rows:
-        table = pd.DataFrame(rows).to_csv(index=False, lineterminator="\n")
-        write_atomic(PUBLISHED / "results.csv", table.encode())
-    return sorted(PUBLISHED.glob("*/"))
-
-
-def published_folder(run: Run, faces: Faces) -> Path:
-    """data/published/<model>-<profile>[-s<seed>][-synthetic]; the default seed is not named."""
-    seed = "" if run.seed == SEED else f"-s{run.seed}"
-    drawn = "-synthetic" if faces.synthetic else ""
-    return PUBLISHED / f"{run.recipe.model}-{run.recipe.profile}{seed}{drawn}"
-
-
-def is_published(run: Run, target: Path, weights: bool) -> bool:
-    """True if exactly this training is in ``target`` already, with or without weights as asked."""
-    known = load_run(target, "published run")
-    files = {path.name for path in target.glob("*")}
-    same = known and known.history == run.history and known.recipe == run.recipe
-    return bool(same) and "metrics.json" in files and weights == ("weights.safetensors" in files)
-
-
-def publish_run(run: Run, faces: Faces, target: Path, weights: bool) -> None:
-    """Write the run's folder in data/published: no labels, no pictures."""
-    if target.exists():
-        shutil.rmtree(target)
-    save_weights(run.model(), target, torch.float16)
-    if run.recipe.architecture.convolutions:
-        filters = torch.from_numpy(run.filters).half()
-        save_tensors({"filters": filters}, target / "filters.safetensors")
-    write_json(target / "run.json", run.record | {"data": kind(faces)})
-    shipped = load_run(target, "published run")
-    for split in ("validation", "test"):
-        shipped.metrics(split, faces)
-    if not weights:
-        (target / "weights.safetensors").unlink()
-
-
-def results_row(run: Run) -> dict:
-    """One line of results.csv, the source of every table of published results."""
-    validation, test = (run.published_metrics()[split] for split in ("validation", "test"))
-    return {
-        "model": run.recipe.model,
-        "profile": run.recipe.profile,
-        "seed": run.seed,
-        "epochs": len(run.history),
-        "validation_accuracy": round(validation["accuracy"], 5),
-        "test_accuracy": round(test["accuracy"], 5),
-        "test_accuracy_clean": round(test["accuracy_clean"], 5),
-        "macro_f1": round(test["macro_f1"], 5),
-        "minutes": round(run.provenance["seconds"] / 60, 1),
-        "parameters": parameters(build(run.recipe.architecture)),
-        "multiply_adds": multiply_adds(run.recipe.architecture),
-        "precision": run.recipe.precision,
-    }

@@ -1,35 +1,27 @@
 """Run the notebooks in order through papermill and write what they showed as an HTML report.
 
-A run executes copies and never touches notebooks/; only `publish_outputs` writes there.
-Papermill alone can call a notebook finished that is not (kernel killed, `sys.exit(0)`, time
-out, misspelt parameter), so a notebook counts as run only after `execute` has checked it.
+A run executes copies and never touches notebooks/. Papermill alone can call a notebook finished
+that is not (kernel killed, `sys.exit(0)`, time out, misspelt parameter), so a notebook counts as
+run only after `execute` has checked it.
 """
 
-import hashlib
-import html
 import io
 import os
 import signal
 import time
-from functools import partial
 from pathlib import Path
 from textwrap import indent
 from typing import NamedTuple
 
-import jinja2
 import nbformat
 import papermill
-from bs4 import BeautifulSoup
 from ipykernel.kernelspec import get_kernel_dict
 from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpec
-from latex2mathml.converter import convert
-from nbconvert import HTMLExporter
-from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
-from pygments.formatters import HtmlFormatter
 
-from fer_utils import ROOT, home, write_atomic
+from fer_utils import ROOT, home
 from fer_utils.progress import clock
+from fer_utils.report import write_report
 
 FOLDER = ROOT / "notebooks"
 DATA_NAMES = ("auto", "synthetic", "fer2013", "fer2013-seminar-split")
@@ -179,7 +171,7 @@ def check_executed(path: Path) -> nbformat.NotebookNode:
         raise NotebookFailed(f"{path} cannot be read as a notebook: {error}") from error
     if not notebook.metadata.get("papermill", {}).get("end_time"):
         raise NotebookFailed(f"{path} was cut off: papermill wrote no end time")
-    cells = _code_cells(notebook)
+    cells = code_cells(notebook)
     for number, cell in enumerate(cells, 1):
         for output in cell.outputs:
             if output.output_type == "error":
@@ -189,7 +181,8 @@ def check_executed(path: Path) -> nbformat.NotebookNode:
     return notebook
 
 
-def _code_cells(notebook) -> list:
+def code_cells(notebook) -> list:
+    """Return the code cells that have something to run."""
     return [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
 
 
@@ -231,136 +224,9 @@ def _what_and_where(error, partial: Path) -> str:
     what = f"{error.ename}: {error.evalue}" if hasattr(error, "evalue") else str(error)
     what = what.strip().partition("\n")[0] or repr(error)
     try:
-        cells = _code_cells(nbformat.read(partial, as_version=4))
+        cells = code_cells(nbformat.read(partial, as_version=4))
     except (OSError, ValueError):
         return f"before its first cell: {what}"
     started = [cell for cell in cells if cell.metadata.get("papermill", {}).get("start_time")]
     where = f"[{len(started)}] `{started[-1].source.splitlines()[0]}`" if started else "[1]"
     return f"in cell {where}: {what}"
-
-
-# ---------------------------------------------------------------- publish
-
-
-def source_hash(notebook) -> str:
-    """Return the sha256 (hex) of all code cells' sources: outputs kept under it are fresh."""
-    sources = [
-        cell.source
-        for cell in notebook.cells
-        if cell.cell_type == "code" and "injected-parameters" not in cell.metadata.get("tags", [])
-    ]
-    return hashlib.sha256("\0".join(sources).encode()).hexdigest()
-
-
-def publish_outputs(executed_path: Path, notebook_path: Path) -> None:
-    """Write the outputs of an executed copy back into the notebook in notebooks/.
-
-    Only outputs move: neither papermill's cell and metadata nor widget states come along.
-    Execution counts become 1..n and `fer_source_hash` is set. Raises NotebookFailed when the
-    copy did not run to its end or the notebook's code has changed since.
-    """
-    executed = check_executed(executed_path)
-    notebook = nbformat.read(notebook_path, as_version=4)
-    if source_hash(executed) != source_hash(notebook):
-        raise NotebookFailed(f"{notebook_path} has changed since it was run: run it again.")
-    outputs = {cell.id: cell.outputs for cell in executed.cells if cell.cell_type == "code"}
-    for number, cell in enumerate(_code_cells(notebook), 1):
-        cell.outputs, cell.execution_count = outputs[cell.id], number
-        for output in cell.outputs:
-            if output.output_type == "execute_result":
-                output.execution_count = number
-    notebook.metadata = dict(
-        fer_source_hash=source_hash(notebook),
-        language_info={"name": "python"},
-        kernelspec={"name": "python3", "display_name": "Python 3", "language": "python"},
-    )
-    write_atomic(notebook_path, f"{nbformat.writes(notebook)}\n".encode())
-
-
-# ---------------------------------------------------------------- report
-
-
-def write_report(out: Path, chosen, results, parameters) -> None:
-    """Write the latest notebook's page and the index into `out`; nothing in them needs a network.
-
-    `results` maps a notebook's name to (status "done" | "failed" | "stopped", seconds).
-    """
-    here = len(results) - 1
-    latest = chosen[here].name
-    executed = out / f"{latest}{'' if results[latest][0] == 'done' else '.failed'}.ipynb"
-    body = "<p>It did not start.</p>"
-    if executed.exists():
-        body = notebook_html(nbformat.read(executed, as_version=4), [note.name for note in chosen])
-    shell = Path(__file__).with_name("report.html").read_text(encoding="utf-8")
-    render = partial(
-        jinja2.Template(shell, autoescape=True).render,
-        HtmlFormatter=HtmlFormatter,
-        here=here,
-        pages=[_index_entry(notebook, results) for notebook in chosen],
-        parameters=parameters,
-        cores=os.cpu_count(),
-        date=time.strftime("%d %B %Y, %H:%M"),
-    )
-    write_atomic(out / f"{latest}.html", render(body=body).encode())
-    write_atomic(out / "index.html", render().encode())
-
-
-def _index_entry(notebook, results) -> dict:
-    """Return name, title, question, status and minutes; the question is the first one asked."""
-    first_cell = nbformat.read(notebook.path, as_version=4).cells[0]
-    soup = BeautifulSoup(_markdown(first_cell.source), "html.parser")
-    question = soup.find(lambda tag: tag.name == "p" and "?" in tag.text)
-    status, seconds = results.get(notebook.name, ("not run", 0))
-    return dict(
-        name=notebook.name,
-        title=soup.h1.text if soup.h1 else notebook.name,
-        question=question.text if question else "",
-        status=status,
-        minutes=seconds / 60,
-    )
-
-
-def notebook_html(notebook, names) -> str:
-    """Return a notebook as an HTML fragment: formulas as MathML, links to `names` as pages.
-
-    Links to other files of the repository become plain text: a report travels without them.
-    """
-    # nbconvert's "basic" template prints alt texts, and no scripts, unlike its default.
-    exporter = HTMLExporter(
-        template_name="basic",
-        filters={"markdown2html": _markdown},
-        exclude_input_prompt=True,
-        exclude_output_prompt=True,
-    )
-    soup = BeautifulSoup(exporter.from_notebook_node(notebook)[0], "html.parser")
-    for link in soup.find_all("a", href=True):
-        name, ending, anchor = link["href"].partition(".ipynb")
-        if ending and name in names:
-            link["href"] = f"{name}.html{anchor}"
-        elif not link["href"].startswith(("#", "https:", "http:", "mailto:")):
-            link.unwrap()
-    return str(soup)
-
-
-def to_mathml(formula: str, display: str) -> str:
-    r"""Return a LaTeX formula as MathML; `display` is "inline" or "block".
-
-    A formula that cannot be read stays as it is, in a `code` element of class "formula".
-    """
-    try:
-        mathml = convert(formula.replace("{aligned}", "{split}"), display=display)
-    except Exception:  # the library raises many kinds; one formula must not cost the report
-        mathml = "\\"
-    # A backslash is left of a command that the library does not know.
-    return f'<code class="formula">{html.escape(formula)}</code>' if "\\" in mathml else mathml
-
-
-def _markdown(source: str) -> str:
-    """Return Markdown as HTML; formulas are MathML instead of text that waits for MathJax."""
-    renderer = IPythonRenderer(escape=False, anchor_link_text="")
-    renderer.inline_math = partial(to_mathml, display="inline")
-    renderer.block_math = partial(to_mathml, display="block")
-    renderer.latex_environment = lambda name, body: renderer.block_math(
-        rf"\begin{{{name}}}{body}\end{{{name}}}"
-    )
-    return MarkdownWithMath(renderer).render(source)

@@ -88,7 +88,7 @@ TRAITS = {
 
 
 def faces(seed=0):
-    """Draw the whole synthetic data set, faults included. Introduced in notebook 01.
+    """Draw the whole synthetic data set, faults included.
 
     The training split has the official Training set's class proportions, and so have
     validation and test, except that each class has at least 50 images there. As in FER2013,
@@ -115,7 +115,7 @@ def faces(seed=0):
 
 
 def draw(labels, seed, intensity=None, people=None):
-    """Draw one face for each label. Introduced in notebook 01.
+    """Draw one face for each label. Introduced in notebook 04.
 
     `draw(range(7), seed=0, intensity=1.0, people=[0] * 7)` shows one person, in one pose and
     light, with all seven expressions.

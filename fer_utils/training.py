@@ -3,26 +3,24 @@
 Written out by hand in notebook 03.
 """
 
-import ctypes
 import math
-import sys
 import time
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from sklearn.model_selection import train_test_split
 from torch import nn
 from torch.nn import functional as F
 
-from fer_utils.data import Faces
+from fer_utils import machine
+from fer_utils.data import Faces, choose
 from fer_utils.evaluation import logits
 from fer_utils.models import build
 from fer_utils.recipes import Recipe
 
 TRAINING_VERSION = 1  # raise when the same recipe, data and seed would give other numbers
-HALF = {"float32": False, "bfloat16": True}  # precision: are values 16 bits wide?
 WATCHED = 3589  # training images whose loss is followed: as many as validation has
+LOOK = 100  # steps between two looks at the loss: each look makes a GPU wait for Python
 
 
 class TrainingError(RuntimeError):
@@ -31,80 +29,73 @@ class TrainingError(RuntimeError):
 
 @dataclass
 class State:
-    """A training between two epochs: network, optimiser, schedule, and one history row an epoch.
+    """A training between two epochs: recipe, seed, network, optimiser, schedule, and what is kept.
 
-    filters: the first convolution's weights, float32 [F, k, k], at the start and after each epoch
-    (empty for networks without convolutions).
+    history: one row an epoch. filters: the first convolution's weights, float32 [F, k, k], at the
+    start and after each epoch (empty for networks without convolutions). What is kept lies on the
+    CPU, whatever the device of the network.
     """
 
+    recipe: Recipe
+    seed: int
     model: nn.Module
     optimizer: torch.optim.Optimizer
     scheduler: torch.optim.lr_scheduler.LRScheduler
     history: list[dict] = field(default_factory=list)
     filters: list[torch.Tensor] = field(default_factory=list)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return next(self.model.parameters()).device
+
     def state_dict(self) -> dict:
         """Everything needed to go on, as tensors and plain values."""
-        parts = {
-            name: getattr(self, name).state_dict() for name in ("model", "optimizer", "scheduler")
-        }
+        parts = {name: getattr(self, name).state_dict() for name in PARTS}
         return parts | {"history": self.history, "filters": self.filters}
 
     def load_state_dict(self, saved: dict) -> None:
-        """Put back what :meth:`state_dict` returned."""
-        for name in ("model", "optimizer", "scheduler"):
+        """Put back what `state_dict` returned, read from anywhere into the CPU's memory."""
+        for name in PARTS:
             getattr(self, name).load_state_dict(saved[name])
         self.history, self.filters = saved["history"], saved["filters"]
 
 
-def pick_device() -> torch.device:
-    """The fastest device at hand: CUDA, Apple's MPS, or the CPU."""
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+PARTS = ("model", "optimizer", "scheduler")
 
 
-def start(recipe: Recipe, seed: int, images: int, device: torch.device | None = None) -> State:
-    """A fresh network with its optimiser and schedule. images: number of training images at
-    hand, of which the recipe may take fewer.
+def start(recipe: Recipe, faces: Faces, seed: int, device: torch.device | None = None) -> State:
+    """A fresh network with its optimiser and schedule, for the training images of `faces`.
 
     Weights depend on the seed and the architecture alone. Introduced in notebook 03.
     """
-    torch.manual_seed(seed)
+    machine.seed_everything(seed)
     model = build(recipe.architecture, recipe.dropout_convolution, recipe.dropout_hidden)
-    model = model.to(device or pick_device())
+    model = model.to(device or machine.pick_device())
     options = dict(lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     kinds = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
     optimizer = kinds[recipe.optimizer](model.parameters(), **options, fused=True)
-    used = min(images, recipe.train_images or images)
-    steps = recipe.epochs * batches(used, recipe.batch_size)
+    images = min(recipe.train_images or math.inf, int((faces.splits == "train").sum()))
+    steps = recipe.epochs * batches(images, recipe.batch_size)
     if recipe.schedule == "one-cycle":
+        shape = dict(pct_start=0.25, cycle_momentum=False)
+        steps = max(steps, 5)  # with four torch divides by zero
         scheduler = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer,
-            recipe.learning_rate,
-            max(steps, 5),  # with four it divides by zero
-            pct_start=0.25,
-            cycle_momentum=False,
+            optimizer, recipe.learning_rate, steps, **shape
         )
     else:
         scheduler = torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
-    state = State(model, optimizer, scheduler)
+    state = State(recipe, seed, model, optimizer, scheduler)
     keep_filters(state)
     return state
 
 
 def batches(images: int, batch_size: int) -> int:
-    """Steps an epoch: the rest that does not fill a batch waits for the next epoch's shuffle."""
+    """Steps an epoch: the rest that does not fill a batch waits for the next epoch's shuffle.
+
+    Introduced in notebook 06.
+    """
     return max(1, images // batch_size)
-
-
-def choose(labels: np.ndarray, count: int | None, seed: int = 0) -> np.ndarray:
-    """Indices of ``count`` images with the classes in proportion (all for None), int64, sorted."""
-    if count is None or count >= len(labels):
-        return np.arange(len(labels))
-    everything = np.arange(len(labels))
-    chosen, _ = train_test_split(everything, train_size=count, stratify=labels, random_state=seed)
-    return np.sort(chosen)
 
 
 def augment(images: torch.Tensor, mirror: bool, shift: int) -> torch.Tensor:
@@ -127,8 +118,27 @@ def augment(images: torch.Tensor, mirror: bool, shift: int) -> torch.Tensor:
     return images[number, rows[:, :, None], columns[:, None, :]]
 
 
-def train(state: State, recipe: Recipe, faces: Faces, seed: int):
-    """Train from where ``state`` stands to ``recipe.epochs``, yielding a history row an epoch.
+def loss_function(recipe: Recipe, counts: torch.Tensor):
+    """The training loss as a function of scores [B, 7] and classes [B], in nats.
+
+    counts: training images of each class, [7]. `plain`: cross-entropy, smoothed as the recipe says.
+    `weighted`: each class counts alike, N / (7 n) times an image of a class with n of N images.
+    `logit-adjusted`: the scores carry the classes' log shares while training, so that without them
+    all classes are equally likely (Menon et al. 2021).
+    """
+    share = counts.clamp(min=1) / counts.sum()
+    weight = 1 / (len(counts) * share) if recipe.loss == "weighted" else None
+    shift = share.log() if recipe.loss == "logit-adjusted" else None
+
+    def loss(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        scores = scores if shift is None else scores + shift
+        return F.cross_entropy(scores, labels, weight, label_smoothing=recipe.label_smoothing)
+
+    return loss
+
+
+def train(state: State, faces: Faces):
+    """Train from where `state` stands to its recipe's last epoch, yielding a history row an epoch.
 
     A row: epoch (from 1), learning_rate, seconds, and, in evaluation mode without augmentation,
     train_loss and train_accuracy (on up to 3,589 fixed training images), validation_loss and
@@ -137,67 +147,67 @@ def train(state: State, recipe: Recipe, faces: Faces, seed: int):
     The test split is not looked at. Raises TrainingError when the loss is no longer a number.
     Introduced in notebook 03.
     """
-    device = next(state.model.parameters()).device
-    keep_memory()
-    images, labels = tensors(faces, "train", device)
-    chosen = torch.from_numpy(choose(labels.cpu().numpy(), recipe.train_images)).to(device)
+    recipe = state.recipe
+    machine.prepare()
+    images, labels = tensors(faces, "train", state.device)
+    chosen = torch.from_numpy(choose(labels.cpu().numpy(), recipe.train_images)).to(state.device)
     images, labels = images[chosen], labels[chosen]
     watched = np.random.default_rng(0).permutation(len(labels))[:WATCHED]
     watched = images[watched], labels[watched]
-    validation = tensors(faces, "validation", device)
-    torch.set_float32_matmul_precision("high")  # TF32 on a GPU; nothing changes on a CPU
+    validation = tensors(faces, "validation", state.device)
     for epoch in range(len(state.history) + 1, recipe.epochs + 1):
-        torch.manual_seed(seed * 100_003 + epoch)
+        machine.seed_everything(state.seed, epoch)
         began = time.perf_counter()
-        rate = train_epoch(state, recipe, images, labels)
+        rate = train_epoch(state, images, labels)
         row = dict(epoch=epoch, learning_rate=rate, seconds=time.perf_counter() - began)
         for name, part in (("train", watched), ("validation", validation)):
             row[f"{name}_loss"], row[f"{name}_accuracy"] = loss_and_accuracy(state.model, *part)
-        check(row["train_loss"], recipe, f"the end of epoch {epoch}", rate)
+        check(row["train_loss"], f"the end of epoch {epoch}", rate)
         state.history.append(row)
         keep_filters(state)
         yield row
 
 
-def keep_memory() -> None:
-    """Let Linux's C library keep freed memory for the next step; elsewhere nothing happens.
-
-    A step on a CPU frees and allocates the same hundreds of megabytes again and again. Mapped and
-    zeroed anew each time they cost a fifth to a third of the whole training.
+def train_epoch(state: State, images: torch.Tensor, labels: torch.Tensor) -> float:
+    """One pass over images uint8 [n, 48, 48] and labels int64 [n], both on the network's device,
+    in random order; returns the last learning rate. Introduced in notebook 06.
     """
-    library = ctypes.CDLL(None) if sys.platform == "linux" else None
-    if hasattr(library, "mallopt"):  # glibc has it, musl has not
-        for option, value in ((-4, 0), (-1, 2**31 - 1)):  # M_MMAP_MAX, M_TRIM_THRESHOLD
-            library.mallopt(option, value)
-
-
-def train_epoch(state: State, recipe: Recipe, images: torch.Tensor, labels: torch.Tensor) -> float:
-    """One pass over the images in random order; returns the last learning rate."""
+    recipe, device = state.recipe, labels.device
     state.model.train()
-    order = torch.randperm(len(labels)).to(labels.device)
-    for step in range(batches(len(labels), recipe.batch_size)):
+    loss_of = loss_function(recipe, torch.bincount(labels, minlength=7))
+    steps = batches(len(labels), recipe.batch_size)
+    losses, half = torch.zeros(steps, device=device), recipe.precision == "bfloat16"
+    order = torch.randperm(len(labels), device=device)
+    for step in range(steps):
         batch = order[step * recipe.batch_size : (step + 1) * recipe.batch_size]
         x = augment(images[batch], recipe.mirror, recipe.shift)[:, None].float() / 255
-        x = x.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(x.device.type, torch.bfloat16, HALF[recipe.precision]):
-            scores = state.model(x)
-        smoothing = recipe.label_smoothing
-        loss = F.cross_entropy(scores.float(), labels[batch], label_smoothing=smoothing)
+        x = x.contiguous(memory_format=torch.channels_last)  # float32 [B, 1, 48, 48]
+        with torch.autocast(device.type, torch.bfloat16, enabled=half):
+            scores = state.model(x)  # [B, 7]
+        loss = loss_of(scores.float(), labels[batch])
         rate = state.scheduler.get_last_lr()[0]
-        check(loss.item(), recipe, f"epoch {len(state.history) + 1}, step {step + 1}", rate)
         state.optimizer.zero_grad()
         loss.backward()
         state.optimizer.step()
         state.scheduler.step()
+        losses[step] = loss.detach()
+        if (step + 1) % LOOK == 0 or step + 1 == steps:
+            check_all(losses[: step + 1], len(state.history) + 1, rate)
     return rate
 
 
-def check(loss: float, recipe: Recipe, where: str, rate: float) -> None:
+def check_all(losses: torch.Tensor, epoch: int, rate: float) -> None:
+    """Raise TrainingError at the first of an epoch's losses that is no number."""
+    if not losses.isfinite().all():
+        step = int((~losses.isfinite()).nonzero()[0])
+        check(losses[step].item(), f"epoch {epoch}, step {step + 1}", rate)
+
+
+def check(loss: float, where: str, rate: float) -> None:
     """Raise TrainingError unless the loss is a number."""
     if not math.isfinite(loss):
         raise TrainingError(
-            f"The loss of {recipe.model} is {loss} at {where} with learning rate"
-            f" {rate:g}: choose a smaller one."
+            f"The loss is {loss} at {where} with learning rate {rate:g}: choose a smaller one."
         )
 
 
@@ -223,6 +233,6 @@ def loss_and_accuracy(
 
 def keep_filters(state: State) -> None:
     """Add the first convolution's filters, [F, k, k], as they are now."""
-    first = next((layer for layer in state.model if isinstance(layer, nn.Conv2d)), None)
-    if first is not None:
+    convolutions = (layer for layer in state.model.modules() if isinstance(layer, nn.Conv2d))
+    if (first := next(convolutions, None)) is not None:
         state.filters.append(first.weight.detach()[:, 0].cpu().clone())

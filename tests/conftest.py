@@ -43,7 +43,7 @@ def shared_home(tmp_path_factory):
 def own_environment(monkeypatch, shared_home):
     """No test sees the user's data, runs or settings."""
     monkeypatch.delenv("FER_DATA", raising=False)
-    monkeypatch.delenv("FER_PUBLISHING", raising=False)
+    monkeypatch.delenv("FER_HIDE_FACES", raising=False)
     monkeypatch.setenv("FER_HOME", str(shared_home))
 
 
@@ -60,6 +60,26 @@ def home(own_environment, tmp_path, monkeypatch):
     with patterns.one_thread():
         yield tmp_path / "home"
     signal.signal(signal.SIGTERM, handler)
+
+
+@pytest.fixture
+def write(tmp_path, monkeypatch):
+    """A function: (name, *sources) -> the path of a notebook, in a series of the test's own."""
+    import small_notebooks
+
+    from fer_utils import series
+
+    folder = tmp_path / "note books é"
+    folder.mkdir()
+    monkeypatch.setattr(series, "FOLDER", folder)
+    monkeypatch.setattr(series, "NOTEBOOKS", ())
+    monkeypatch.setenv("FER_HOME", str(tmp_path / "home"))
+
+    def write(name, *sources, **parts):
+        monkeypatch.setattr(series, "NOTEBOOKS", (*series.NOTEBOOKS, series.Notebook(name, 5)))
+        return small_notebooks.write(folder / f"{name}.ipynb", *sources, **parts)
+
+    return write
 
 
 @pytest.fixture(scope="session")

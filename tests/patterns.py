@@ -9,15 +9,14 @@ import numpy as np
 import torch
 
 from fer_utils import data
-from fer_utils.models import Architecture
+from fer_utils.models import Plain
 from fer_utils.recipes import Recipe
+from fer_utils.runs import Job
 
 COUNTS = {"train": 168, "validation": 42, "test": 42}
 # Every part of a network and of a recipe that draws random numbers or keeps a state.
 RECIPE = Recipe(
-    "tiny",
-    "short",
-    Architecture(((4, 3), (6, 3)), (12,)),
+    Plain(((4, 3), (6, 3)), (12,)),
     "adamw",
     3e-3,
     1e-2,
@@ -30,6 +29,7 @@ RECIPE = Recipe(
     shift=2,
     label_smoothing=0.1,
 )
+JOB = Job("tiny-short", RECIPE)
 
 
 def arrays(counts=COUNTS, seed=0) -> dict:

@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 from fer_utils import activations
-from fer_utils.models import Architecture, build
+from fer_utils.models import Plain, build
 
-TINY = Architecture(((4, 3), (6, 3)), (8,))
+TINY = Plain(((4, 3), (6, 3)), (8,))
 
 
 @pytest.fixture
@@ -63,9 +63,19 @@ def test_first_value_equals_convolution_norm_pooling_and_relu(tiny, images):
 
 
 def test_parts_of_a_network_without_hidden_layers_and_of_one_without_blocks():
-    assert list(activations.blocks(build(Architecture(((4, 3),))))) == ["block 1"]
-    assert list(activations.blocks(build(Architecture(hidden=(8, 9))))) == ["hidden 1", "hidden 2"]
-    assert activations.blocks(build(Architecture())) == {}
+    assert list(activations.blocks(build(Plain(((4, 3),))))) == ["block 1"]
+    assert list(activations.blocks(build(Plain(hidden=(8, 9))))) == ["hidden 1", "hidden 2"]
+    assert activations.blocks(build(Plain())) == {}
+
+
+def test_a_layer_that_holds_layers_ends_a_part():
+    """As a residual block does; what stands in it is not a part of its own."""
+    inner = nn.Sequential(nn.Conv2d(4, 4, 1), nn.ReLU(), nn.Conv2d(4, 4, 1), nn.ReLU())
+    head = nn.Sequential(nn.Linear(4, 8), nn.Tanh())
+    first = [nn.Conv2d(1, 4, 3), nn.ReLU()]
+    rest = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), head, nn.Linear(8, 7)]
+    ends = activations.blocks(nn.Sequential(*first, inner, *rest))
+    assert ends == {"block 1": first[1], "block 2": inner, "hidden 1": head}
 
 
 def test_any_layer_can_be_watched(tiny, images):

@@ -1,16 +1,30 @@
-"""Folds without leaks, and a search that goes on where it was killed."""
+"""Folds without leaks; a search goes on where it was killed and gives the same anywhere."""
 
 import json
 from dataclasses import replace
 
+import cloudpickle
+import joblib
 import numpy as np
 import patterns
 import pytest
 
-from fer_utils import cross_validation, data, runs
+from fer_utils import cross_validation, data, publish, runs
+from fer_utils.cross_validation import Fold
 from fer_utils.data import image_hashes
+from fer_utils.evaluation import predict
+from fer_utils.runs import Job, RunError
 
 RECIPES = [replace(patterns.RECIPE, epochs=1, learning_rate=rate) for rate in (1e-3, 1e-2)]
+
+
+def search(recipes=RECIPES, seed=42, folds=3, images=None):
+    """The jobs of a small search."""
+    return [
+        Job(f"search_{recipe.learning_rate:g}", recipe, seed, Fold(number, folds, images))
+        for recipe in recipes
+        for number in range(folds)
+    ]
 
 
 def with_copies():
@@ -19,6 +33,9 @@ def with_copies():
     for place in range(10, 160, 10):
         images[place] = images[place - 7]
     return patterns.faces(images=images)
+
+
+# ---------------------------------------------------------------- cutting
 
 
 def test_folds_are_stratified_and_copies_stay_together():
@@ -34,92 +51,165 @@ def test_folds_are_stratified_and_copies_stay_together():
     assert len({part.fingerprint for part in parts}) == 3
 
 
-def test_a_killed_search_goes_on_without_redoing_folds(tmp_path, monkeypatch):
-    monkeypatch.setenv("FER_HOME", str(tmp_path))
-    trained, train = [], cross_validation.train
-
-    def killed_at_the_fourth(state, recipe, faces, seed):
-        if len(trained) == 3:
-            raise KeyboardInterrupt
-        trained.append(recipe)
-        return train(state, recipe, faces, seed)
-
-    monkeypatch.setattr(cross_validation, "train", killed_at_the_fourth)
-    with pytest.raises(KeyboardInterrupt):
-        cross_validation.cross_validate(RECIPES, patterns.faces())
-    assert len(list(tmp_path.glob("runs/folds/*.json"))) == 3
-
-    counted = []
-    monkeypatch.setattr(cross_validation, "train", lambda *job: counted.append(job) or train(*job))
-    rows = cross_validation.cross_validate(RECIPES, patterns.faces())
-    assert len(counted) == 3
-    assert [row["fold"] for row in rows] == [0, 1, 2, 0, 1, 2]
-    assert [row["recipe"]["learning_rate"] for row in rows] == [1e-3] * 3 + [1e-2] * 3
+@pytest.mark.parametrize("images", [None, 70])
+def test_a_fold_cuts_what_fold_faces_does(images):
+    faces = with_copies()
+    for number, part in enumerate(cross_validation.fold_faces(faces, 4, images)):
+        cut = Fold(number, 4, images).cut(faces)
+        assert cut.fingerprint == part.fingerprint and len(cut.labels) == (images or 168)
+        for name in ("images", "labels", "splits"):
+            assert np.array_equal(getattr(cut, name), getattr(part, name)), name
 
 
-def without_times(rows):
-    """The rows without what differs between two trainings of the same fold."""
-    return [[{**epoch, "seconds": 0} for epoch in row["history"]] for row in rows]
-
-
-def test_every_backend_gives_the_same_folds_and_numbers(tmp_path, monkeypatch):
-    found = []
-    for backend in ("sequential", "threading", "loky"):
-        monkeypatch.setenv("FER_HOME", str(tmp_path / backend))
-        jobs = 1 if backend == "threading" else 2  # torch's random state is one for all threads
-        rows = cross_validation.cross_validate(
-            RECIPES[:1], patterns.faces(), backend=backend, jobs=jobs
-        )
-        names = sorted(path.name for path in (tmp_path / backend).glob("runs/folds/*.json"))
-        found.append((names, without_times(rows)))
-    assert found[0] == found[1] == found[2] and len(found[0][0]) == 3
-
-
-def test_published_folds_are_offered_on_every_copy_of_the_data(tmp_path, monkeypatch):
+def test_a_fold_says_what_its_faces_are(monkeypatch):
+    """A fold of drawn faces is drawn, and a part of FER2013 is not its official split."""
     faces = patterns.faces()
+    drawn = Fold(0).cut(replace(faces, source="synthetic"))
+    assert drawn.synthetic and "drawn" in drawn.describe()
     counts = dict(zip(data.SPLITS, faces.counts().tolist(), strict=True))
     monkeypatch.setattr(data, "CLASS_COUNTS", counts)
-    monkeypatch.setattr(cross_validation, "PUBLISHED", tmp_path / "published")
-    monkeypatch.setenv("FER_HOME", str(tmp_path / "author"))
-    known = cross_validation.cross_validate(RECIPES, faces)
-    cross_validation.publish_folds(faces)
+    part = Fold(0).cut(faces)
+    assert faces.official and not part.official and not part.synthetic
+    assert part.fingerprint != faces.fingerprint
+
+
+# ---------------------------------------------------------------- a fold is a run
+
+
+@pytest.fixture
+def train_calls(monkeypatch):
+    """The recipes that were trained; `.stop_at` of them end in a Ctrl+C."""
+    calls, train = [], runs.train
+
+    def counted(state, faces):
+        calls.append(state.recipe)
+        if len(calls) == counted.stop_at:
+            raise KeyboardInterrupt
+        return train(state, faces)
+
+    counted.stop_at, counted.calls = None, calls
+    monkeypatch.setattr(runs, "train", counted)
+    return counted
+
+
+def test_a_killed_search_goes_on_without_redoing_folds(home, train_calls):
+    train_calls.stop_at = 4
+    with pytest.raises(KeyboardInterrupt):
+        runs.train_all(search(), patterns.faces())
+    assert len(list(home.glob("runs/*/run.json"))) == 3
+
+    train_calls.stop_at = None
+    train_calls.calls.clear()
+    found = runs.train_all(search(), patterns.faces())
+    assert len(train_calls.calls) == 3
+    assert [run.job.fold.number for run in found] == [0, 1, 2, 0, 1, 2]
+    assert [run.recipe.learning_rate for run in found] == [1e-3] * 3 + [1e-2] * 3
+
+
+def test_a_fold_is_trained_on_its_own_part(home):
+    faces = patterns.faces()
+    (run,) = runs.train_all(search(RECIPES[:1])[1:2], faces)
+    pixels, labels = Fold(1).cut(faces).split("validation")
+    right = predict(run.model(), pixels).argmax(1) == labels
+    assert run.history[-1]["validation_accuracy"] == pytest.approx(right.mean())
+    assert run.made_on(faces), "its record names the whole data"
+
+
+@pytest.fixture
+def file(tmp_path):
+    """The patterns as a file that any process can read."""
+    patterns.write_csv(tmp_path / "patterns.csv")
+    return tmp_path / "patterns.csv"
+
+
+def numbers(run):
+    """What a training gave, without its times."""
+    history = [{**epoch, "seconds": 0} for epoch in run.history]
+    return history, {name: value.tolist() for name, value in run.model().state_dict().items()}
+
+
+def test_every_backend_gives_the_same_runs_and_numbers(file, tmp_path, monkeypatch, home):
+    jobs, found = [*search(RECIPES[:1]), Job("whole", RECIPES[0], seed=3)], []
+    for backend, workers in (("sequential", 1), ("threading", 1), ("loky", 2)):
+        monkeypatch.setenv("FER_HOME", str(tmp_path / backend))
+        made = runs.train_all(jobs, data.load(file), backend, workers)
+        assert [run.job for run in made] == jobs
+        assert {run.folder.parent for run in made} == {tmp_path / backend / "runs"}
+        found.append([(run.folder.name, numbers(run)) for run in made])
+    assert found[0] == found[1] == found[2]
+
+
+def test_a_task_carries_no_pixels(file, home, monkeypatch):
+    tasks, delayed = [], joblib.delayed
+
+    def spying(function):
+        return lambda *given, **named: (
+            tasks.append((function, given, named)) or delayed(function)(*given, **named)
+        )
+
+    monkeypatch.setattr(joblib, "delayed", spying)
+    faces, jobs = data.load(file), search(RECIPES[:1])
+    runs.train_all(jobs, faces, backend="threading", workers=1)  # in this process, as any worker
+    assert len(tasks) == len(jobs)
+    for task in tasks:
+        assert len(cloudpickle.dumps(task)) < 10_000 < faces.images.nbytes
+
+
+def test_a_worker_that_finds_other_faces_refuses(file, home, tmp_path):
+    faces = data.load(file)
+    given = (patterns.JOB, faces.source, faces.fingerprint, str(home))
+    patterns.write_csv(file, {"train": 70, "validation": 14, "test": 14})
+    with pytest.raises(RunError, match="other faces"):
+        runs.train_elsewhere(*given)
+    assert not list(home.glob("runs/*"))
+
+
+# ---------------------------------------------------------------- published folds
+
+
+def test_published_folds_are_offered_on_every_copy_of_the_data(
+    home, tmp_path, monkeypatch, train_calls
+):
+    faces, trained = patterns.faces(), train_calls.calls
+    counts = dict(zip(data.SPLITS, faces.counts().tolist(), strict=True))
+    monkeypatch.setattr(data, "CLASS_COUNTS", counts)
+    known = runs.train_all(search(), faces)
+    for run in known:
+        publish.publish_run(run, faces, runs.PUBLISHED / run.job.title)
 
     monkeypatch.setenv("FER_HOME", str(tmp_path / "reader"))
     copied = patterns.faces(images=faces.images ^ 1)
-    trained, train = [], cross_validation.train
-    monkeypatch.setattr(cross_validation, "train", lambda *job: trained.append(job) or train(*job))
-    assert cross_validation.cross_validate(RECIPES, copied) == known
-    assert not trained
-    other = [replace(RECIPES[0], epochs=2)]
+    trained.clear()
+    offered = runs.train_all(search(), copied)
+    assert [run.history for run in offered] == [run.history for run in known]
+    assert {run.origin for run in offered} == {"published run"} and not trained
     for changed in (
-        dict(recipes=other),
-        dict(recipes=RECIPES[:1], seed=1),
-        dict(recipes=RECIPES[:1], images=100),
-        dict(recipes=RECIPES[:1], folds=2),
-        dict(recipes=RECIPES[:1], retrain=True),
+        dict(recipes=[replace(RECIPES[0], epochs=2)]),
+        dict(seed=1),
+        dict(images=100),
+        dict(folds=2),
     ):
         trained.clear()
-        cross_validation.cross_validate(faces=copied, **changed)
+        runs.train_all(search(**dict(recipes=RECIPES[:1]) | changed), copied)
         assert len(trained) == changed.get("folds", 3), changed
+    trained.clear()
+    runs.train_all(search(RECIPES[:1]), copied, retrain=True)
+    assert len(trained) == 3
     monkeypatch.setattr(data, "CLASS_COUNTS", {split: (1,) * 7 for split in data.SPLITS})
     trained.clear()
-    cross_validation.cross_validate(RECIPES, patterns.faces(seed=9))
+    runs.train_all(search(), patterns.faces(seed=9))
     assert len(trained) == 6, "other data"
 
 
-def test_the_shipped_folds_hold_no_pictures_and_their_keys_are_right():
-    for path in runs.PUBLISHED.glob("folds-*.json"):
-        rows = json.loads(path.read_text("utf-8"))
-        for key, row in rows.items():
-            assert set(row) == {
-                "fold",
-                "folds",
-                "images",
-                "seed",
-                "fingerprint",
-                "recipe",
-                "history",
-            }
-            recipe = runs.as_recipe(row["recipe"])
-            assert cross_validation.setting(recipe, row) == key
-            assert len(row["history"]) == recipe.epochs
+def test_the_shipped_folds_are_records_alone():
+    shipped = [
+        run
+        for kind in ("fer2013", "synthetic")
+        for run in runs.published_runs(kind)
+        if run.job.fold is not None
+    ]
+    assert shipped
+    for run in shipped:
+        assert [path.name for path in run.folder.iterdir()] == ["run.json"]
+        assert len(run.history) == run.recipe.epochs
+        assert len(json.dumps(run.record)) < 20_000, "no pictures"

@@ -7,9 +7,11 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
+import patterns
 import pytest
 from PIL import Image
 
@@ -171,7 +173,9 @@ def test_spaces_and_unicode_in_paths(folder, store, tiny_files, tmp_path):
 
 def test_relative_paths(tiny, tmp_path, monkeypatch):
     monkeypatch.chdir(tiny("official"))
-    assert data.load(".").source == "faces official folder/"
+    here = data.load(".")
+    monkeypatch.chdir(tmp_path.parent)
+    assert same(data.load(here.source), here), "the source is good in any folder"
 
 
 @symlinks
@@ -522,7 +526,9 @@ def test_auto_takes_FER_DATA_then_fetched_then_synthetic(tiny, home, official, d
         "Data: fer2013 (FER2013, official split): 21 train, 14 validation, 14 test"
     )
     monkeypatch.setenv("FER_DATA", str(tiny("seminar", "tar")))
-    assert data.load().describe().startswith("Data: faces seminar tar: 21 train")
+    faces = data.load()
+    assert faces.describe().startswith("Data: faces seminar tar: 21 train")
+    assert faces.source == str(tiny("seminar", "tar").resolve())
     assert data.load("synthetic").synthetic and data.load("fer2013").official
     monkeypatch.setenv("FER_DATA", "synthetic")
     assert data.load().synthetic
@@ -532,7 +538,8 @@ def test_a_folder_called_synthetic_is_not_synthetic(store, tiny_files, tmp_path,
     store(tiny_files("official"), tmp_path / "synthetic")
     monkeypatch.chdir(tmp_path)
     faces = data.load("./synthetic")
-    assert not faces.synthetic and faces.source == "synthetic/"
+    assert not faces.synthetic and "drawn" not in faces.describe()
+    assert faces.title == "synthetic" and same(data.load(faces.source), faces)
 
 
 def test_synthetic_faces_are_cached_by_version(drawn, monkeypatch):
@@ -542,6 +549,46 @@ def test_synthetic_faces_are_cached_by_version(drawn, monkeypatch):
     monkeypatch.setattr(synthetic, "VERSION", -1)
     with pytest.raises(TypeError):
         data.load("synthetic")
+
+
+@pytest.mark.parametrize("layout", ["official", "fer2013.csv"])
+@pytest.mark.parametrize("form", FORMS)
+def test_the_source_gives_the_same_faces_again(layout, form, tiny):
+    faces = data.load(tiny(layout, form))
+    assert same(data.load(faces.source), faces)
+    assert faces.title and "/" not in faces.title and faces.title in faces.source
+
+
+def test_the_source_of_named_data_is_its_name(tiny, official, drawn):
+    data.fetch(tiny("official"))
+    for name in ("synthetic", "fer2013"):
+        faces = data.load(name)
+        assert faces.source == faces.title == name and same(data.load(faces.source), faces)
+
+
+@pytest.mark.parametrize(("images", "small"), [(9_999, True), (10_000, False)])
+def test_training_images_decide_whether_data_is_small(images, small):
+    faces = patterns.faces({"train": images, "validation": 7, "test": 7})
+    assert faces.small is small
+    assert patterns.faces({"train": 7, "validation": 7, "test": images}).small
+
+
+def test_there_is_room_for_votes():
+    faces = patterns.faces()
+    assert faces.votes is None
+    votes = np.zeros((len(faces.labels), 10), int)
+    with_votes = replace(faces, votes=votes)
+    assert with_votes.votes is votes and with_votes.fingerprint == faces.fingerprint
+
+
+def test_chosen_images_have_the_classes_in_proportion():
+    labels = np.repeat(np.arange(7), [70, 10, 70, 120, 90, 80, 60])
+    chosen = data.choose(labels, 50)
+    assert len(chosen) == len(set(chosen)) == 50 and (np.diff(chosen) > 0).all()
+    assert np.bincount(labels[chosen]).tolist() == [7, 1, 7, 12, 9, 8, 6]
+    assert np.array_equal(data.choose(labels, 50), chosen)
+    for count in (None, 500, 9999):
+        assert np.array_equal(data.choose(labels, count), np.arange(500))
 
 
 # ---------------------------------------------------------------- fetch

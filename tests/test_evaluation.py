@@ -6,6 +6,7 @@ from math import comb, sqrt
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 from sklearn import metrics as sk
 from torch import nn
 
@@ -74,6 +75,19 @@ def test_predict_gives_probabilities_in_evaluation_mode():
     assert np.array_equal(evaluation.predict(model, torch.from_numpy(images), 32), probabilities)
 
 
+@pytest.mark.parametrize(
+    ("size", "expected"), [(None, [30]), (7, [7, 7, 7, 7, 2]), (30, [30]), (9999, [30])]
+)
+def test_logits_come_in_batches_of_any_size(size, expected):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(2304, 7)).eval()
+    images = np.random.default_rng(0).integers(0, 256, (30, 48, 48)).astype(np.uint8)
+    parts = list(evaluation.logits(model, images, size))
+    assert [len(part) for part in parts] == expected
+    whole = model(torch.from_numpy(images)[:, None] / 255).detach()
+    torch.testing.assert_close(torch.cat(parts), whole)
+
+
 # ---------------------------------------------------------------- intervals
 
 
@@ -85,6 +99,19 @@ def test_wilson_interval_by_its_formula(correct, n):
     low, high = evaluation.wilson_interval(correct, n)
     assert (low, high) == pytest.approx((middle - half, middle + half), abs=1e-6)
     assert 0 <= low <= p <= high <= 1
+
+
+@pytest.mark.parametrize("correct, n", [(1, 10), (2190, 3589), (0, 55), (55, 55)])
+def test_a_score_is_in_percent_with_its_interval(correct, n):
+    found = evaluation.score(np.arange(n) < correct)
+    expected = stats.binomtest(correct, n).proportion_ci(0.95, method="wilson")
+    assert found.percent == pytest.approx(100 * correct / n)
+    assert (found.low, found.high) == pytest.approx((100 * expected.low, 100 * expected.high))
+    assert {type(number) for number in found} == {float}, "plain numbers, for JSON"
+
+
+def test_a_score_shows_itself_and_its_interval():
+    assert str(evaluation.score(np.arange(3589) < 2190)) == "61.02 % (95 %: 59.4 to 62.6)"
 
 
 def test_bootstrap_interval_contains_the_accuracy_and_agrees_with_wilson():

@@ -1,12 +1,17 @@
 """Networks have the sizes that a hand count gives, and blocks compute what the paper describes."""
 
+from dataclasses import dataclass
+
 import numpy as np
+import patterns
 import pytest
 import torch
 from torch import nn
 
-from fer_utils import models
-from fer_utils.models import ARCHITECTURES, Architecture, Dropout, ShufflePixels, build
+from fer_utils import activations, models, recipes, runs, training
+from fer_utils.models import ARCHITECTURES, Architecture, Dropout, Plain, ShufflePixels, build
+from fer_utils.recipes import Recipe, recipe
+from fer_utils.runs import Job
 
 # Counted by hand. A convolution has kernel² × channels in × filters weights and no bias, because
 # batch normalisation brings one (and a factor): 2 × filters. It multiplies each weight once a
@@ -71,14 +76,23 @@ MULTIPLY_ADDS = {
     + 256 * 512
     + 512 * 7,
 }
+# A convolution of side k adds (k - 1) steps of its map, a pooling one step; a step is 1 pixel and
+# doubles with each pooling.
+FIELDS = {
+    "fully_connected": 1,
+    "hidden_layer": 1,
+    "shallow": 1 + (2 + 1) + 2 * (4 + 1),
+    "deep": 1 + (2 + 1) + 2 * (4 + 1) + 4 * (2 + 1) + 8 * (2 + 1),
+    "deeper": 1 + (2 + 1) + 2 * (4 + 1) + 4 * (2 + 1) + 8 * (2 + 1) + 16 * (2 + 1),
+    "deeper_256_last": 1 + (2 + 1) + 2 * (4 + 1) + 4 * (2 + 1) + 8 * (2 + 1) + 16 * (2 + 1),
+}
 
 
 # ---------------------------------------------------------------- sizes
 
 
 def test_every_architecture_is_counted_by_hand():
-    assert set(PARAMETERS) == set(MULTIPLY_ADDS)
-    assert set(PARAMETERS) <= set(ARCHITECTURES)
+    assert set(PARAMETERS) == set(MULTIPLY_ADDS) == set(FIELDS) == set(ARCHITECTURES)
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
@@ -112,6 +126,25 @@ def test_the_layer_table_of_shallow():
     assert rows[0]["multiply_adds"] == 288 * 2304
 
 
+@pytest.mark.parametrize("name", FIELDS)
+def test_the_receptive_field_equals_the_hand_count(name):
+    assert models.receptive_field(ARCHITECTURES[name]) == FIELDS[name]
+
+
+@pytest.mark.parametrize(("blocks", "side"), [(1, 4), (2, 10), (3, 22)])
+@pytest.mark.parametrize("batch_norm", [True, False])
+def test_the_receptive_field_of_small_kernels(blocks, side, batch_norm):
+    assert models.receptive_field(Plain(((4, 3),) * blocks, batch_norm=batch_norm)) == side
+
+
+def test_the_receptive_field_does_not_depend_on_chance():
+    """A bias that a network starts with could close every ReLU."""
+    narrow = Plain(((1, 1), (1, 1), (1, 1)), batch_norm=False)
+    for seed in range(20):
+        torch.manual_seed(seed)
+        assert models.receptive_field(narrow) == 8
+
+
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_images_become_seven_finite_logits(name):
     model = build(ARCHITECTURES[name], 0.1, 0.5)
@@ -123,26 +156,26 @@ def test_images_become_seven_finite_logits(name):
 
 
 def test_a_sixth_convolution_has_no_pool_of_its_own():
-    six = Architecture(((8, 3),) * 6, (16,))
+    six = Plain(((8, 3),) * 6, (16,))
     layers = [type(layer).__name__ for layer in build(six)]
     blocks = " ".join(layers).split("Conv2d ")[1:]
     assert ["MaxPool2d" in block for block in blocks] == [True] * 4 + [False, True]
     shapes = [row["output"] for row in models.layer_table(six)]
     assert shapes == [(8, side, side) for side in (48, 24, 12, 6, 3, 3)] + [(16,), (7,)]
-    five = build(Architecture(((8, 3),) * 5))
+    five = build(Plain(((8, 3),) * 5))
     assert sum(isinstance(layer, nn.MaxPool2d) for layer in five) == 5
 
 
 def test_without_batch_norm_layers_have_a_bias_instead():
-    plain = build(Architecture(((4, 3),), (5,), batch_norm=False))
+    plain = build(Plain(((4, 3),), (5,), batch_norm=False))
     assert not any(isinstance(layer, (nn.BatchNorm1d, nn.BatchNorm2d)) for layer in plain)
     assert models.parameters(plain) == (9 * 4 + 4) + (4 * 24 * 24 * 5 + 5) + (5 * 7 + 7)
 
 
 def test_dropout_stands_where_the_recipe_asks_for_it():
-    both = build(Architecture(((4, 3),), (5,)), 0.1, 0.5)
+    both = build(Plain(((4, 3),), (5,)), 0.1, 0.5)
     assert [layer.p for layer in both if isinstance(layer, Dropout)] == [0.1, 0.5]
-    none = build(Architecture(((4, 3),), (5,)))
+    none = build(Plain(((4, 3),), (5,)))
     assert not any(isinstance(layer, Dropout) for layer in none)
 
 
@@ -164,7 +197,7 @@ def run_block(layers, x):
 def test_relu_after_pooling_equals_relu_after_batch_norm(training, batch_norm):
     """Ours computes it where a quarter of the values are left (§3: conv, BN, dropout, pool)."""
     torch.manual_seed(1)
-    ours = build(Architecture(((6, 3),), batch_norm=batch_norm), dropout_convolution=0.3)[:-2]
+    ours = build(Plain(((6, 3),), batch_norm=batch_norm), dropout_convolution=0.3)[:-2]
     ours = list(ours.train(training))
     names = ["Conv2d", *["BatchNorm2d"] * batch_norm, "Dropout", "MaxPool2d", "ReLU"]
     assert [type(layer).__name__ for layer in ours] == names
@@ -228,6 +261,15 @@ def test_dropout_keeps_channels_last():
     assert torch.equal(out, torch.where(out == 0, 0, x * 2))
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_dropout_masks_on_any_device(layout):
+    """`meta` stands for a GPU: no numbers, but the same path through shapes, types and strides."""
+    x = torch.empty(2, 3, 8, 8, device="meta").contiguous(memory_format=layout)
+    out = Dropout(0.5).train()(x)
+    assert (out.shape, out.stride(), out.dtype) == (x.shape, x.stride(), x.dtype)
+    assert out.device.type == "meta"
+
+
 def test_dropout_draws_anew_each_time():
     x = torch.ones(1000)
     dropout = Dropout(0.5).train()
@@ -247,7 +289,120 @@ def test_shuffled_pixels_are_one_fixed_permutation():
 
 
 def test_shuffling_adds_nothing_to_the_weights():
-    shuffled = build(Architecture(((4, 3),), shuffle_pixels=True))
+    shuffled = build(Plain(((4, 3),), shuffle_pixels=True))
     assert isinstance(shuffled[0], ShufflePixels)
-    assert models.parameters(shuffled) == models.parameters(build(Architecture(((4, 3),))))
+    assert models.parameters(shuffled) == models.parameters(build(Plain(((4, 3),))))
     assert not any("order" in name for name in shuffled.state_dict())
+
+
+# ---------------------------------------------------------------- a network of another kind
+
+
+class Skip(nn.Module):
+    """Two convolutions whose result is added to what came in."""
+
+    def __init__(self, channels):
+        super().__init__()
+        sizes = dict(padding="same", bias=False)
+        self.path = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, **sizes),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(),
+            nn.Conv2d(channels, channels, 3, **sizes),
+            nn.BatchNorm2d(channels),
+        )
+
+    def forward(self, x):
+        return (x + self.path(x)).relu()
+
+
+@dataclass(frozen=True)
+class Residual(Architecture):
+    """A convolution, blocks with a skip connection, the mean of each map."""
+
+    filters: int
+    blocks: int = 1
+
+    def layers(self, dropout_convolution, dropout_hidden):
+        first = nn.Conv2d(1, self.filters, 3, padding="same", bias=False)
+        start = [first, nn.BatchNorm2d(self.filters), nn.MaxPool2d(2), nn.ReLU()]
+        skips = [Skip(self.filters) for _ in range(self.blocks)]
+        return [*start, *skips, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(self.filters, 7)]
+
+
+@pytest.fixture
+def residual(monkeypatch):
+    """A residual network, known by its builder's name as any other."""
+    monkeypatch.setitem(models.BUILDERS, "residual", Residual)
+    return Residual(4)
+
+
+def test_a_residual_network_is_counted_like_any(residual):
+    assert models.layer_table(residual) == [
+        dict(
+            layer="convolution 3×3",
+            output=(4, 48, 48),
+            parameters=9 * 4 + 2 * 4,
+            multiply_adds=9 * 4 * 48**2,
+        ),
+        *[
+            dict(
+                layer="convolution 3×3",
+                output=(4, 24, 24),
+                parameters=9 * 4 * 4 + 2 * 4,
+                multiply_adds=9 * 4 * 4 * 24**2,
+            )
+        ]
+        * 2,
+        dict(layer="fully connected", output=(7,), parameters=4 * 7 + 7, multiply_adds=4 * 7),
+    ]
+    assert models.parameters(build(residual)) == 44 + 152 + 152 + 35
+    assert models.multiply_adds(residual) == 9 * 4 * 48**2 + 2 * 9 * 4 * 4 * 24**2 + 4 * 7
+
+
+@pytest.mark.parametrize(("blocks", "side"), [(1, 12), (2, 20)])
+def test_the_receptive_field_of_a_residual_network(blocks, side):
+    """4 after the first pooling; each block's two convolutions add 2 steps of 2 pixels each."""
+    assert models.receptive_field(Residual(4, blocks)) == side
+
+
+def test_a_residual_networks_parts_are_recorded(residual):
+    network = build(residual).eval()
+    assert list(activations.blocks(network)) == ["block 1", "block 2"]
+    images = patterns.arrays()["images"][:5]
+    recorded = activations.record(network, images)
+    assert {tuple(output.shape) for output in recorded.values()} == {(5, 4, 24, 24)}
+    skip = next(layer for layer in network if isinstance(layer, Skip))
+    with torch.no_grad():
+        by_hand = (recorded["block 1"] + skip.path(recorded["block 1"])).relu()
+    torch.testing.assert_close(recorded["block 2"], by_hand)
+    features = activations.features(network, images)
+    assert {rows.shape for rows in features.values()} == {(5, 4 * 24 * 24)}
+
+
+def test_a_residual_network_is_trained_kept_and_found_again(residual, home):
+    faces = patterns.faces()
+    made = Recipe(residual, "adam", 1e-2, 0.0, epochs=2, batch_size=32)
+    assert recipes.from_identity(made.identity()) == made
+    state = training.start(made, faces, seed=3)
+    assert len(list(training.train(state, faces))) == 2
+    assert [tuple(kept.shape) for kept in state.filters] == [(4, 3, 3)] * 3
+
+    job = Job("residual-short", made, seed=3)
+    first, again = (runs.train_or_load(job, faces) for _ in range(2))
+    assert (first.origin, again.origin) == ("trained now", "own run")
+    assert again.job == job and again.filters.shape == (3, 4, 3, 3)
+    for name, value in state.model.state_dict().items():
+        assert torch.equal(value.cpu(), again.model().state_dict()[name].cpu()), name
+    right = again.correct("validation", faces)
+    assert right.mean() == pytest.approx(first.history[-1]["validation_accuracy"])
+
+
+def test_a_model_is_added_in_two_places(residual, monkeypatch):
+    monkeypatch.setitem(models.ARCHITECTURES, "residual", residual)
+    with pytest.raises(ValueError, match="'residual'.*fully_connected.*deeper"):
+        recipe("residual", "short", small=True)  # without its settings
+    monkeypatch.setitem(recipes.SETTINGS, "residual", (1e-3, 0.0, 20, (4, 8)))
+    assert recipe("residual", "seminar", small=True).learning_rate == 1e-3
+    assert recipe("residual", "short", small=True).epochs == 8
+    assert recipe("residual", "smoke", small=True).architecture == residual

@@ -1,6 +1,6 @@
 """Published figures hold no face, say when faces are drawn, and carry their alt text."""
 
-from types import SimpleNamespace
+from dataclasses import replace
 
 import matplotlib
 
@@ -10,28 +10,18 @@ import matplotlib.pyplot as plt
 import nbformat
 import numpy as np
 import pandas as pd
+import patterns
 import pytest
 from nbclient import NotebookClient
 
 from fer_utils import CLASSES, ROOT, plots
 
-
-def made(synthetic):
-    labels = np.repeat(np.arange(7), 6)
-    images = np.random.default_rng(0).integers(0, 256, (42, 48, 48), dtype=np.uint8)
-    counts = np.full((3, 7), 2)
-    return SimpleNamespace(
-        images=images,
-        labels=labels,
-        synthetic=synthetic,
-        source="synthetic" if synthetic else "fer2013",
-        counts=lambda: counts,
-    )
+REAL = patterns.faces({"train": 14, "validation": 14, "test": 14})
+DRAWN = replace(REAL, source="synthetic")
 
 
 @pytest.fixture(autouse=True)
-def closed(monkeypatch):
-    monkeypatch.delenv("FER_PUBLISHING", raising=False)
+def closed():
     yield
     plt.close("all")
 
@@ -45,21 +35,19 @@ def text(fig):
 
 
 def test_a_reader_sees_the_faces():
-    faces = made(synthetic=False)
-    fig = plots.face_grid(faces.images[:9], list("abcdefghi"), columns=4, faces=faces)
+    fig = plots.face_grid(REAL.images[:9], list("abcdefghi"), columns=4, faces=REAL)
     assert len(fig.axes) == 12 and [ax.get_title() for ax in fig.axes[:9]] == list("abcdefghi")
-    for image, ours in zip(drawn(fig), faces.images, strict=False):
+    for image, ours in zip(drawn(fig), REAL.images, strict=False):
         assert np.array_equal(image.get_array(), ours)
     assert "6 × 6" not in text(fig)
 
 
 @pytest.mark.parametrize("named", [True, False])
 def test_published_real_faces_are_six_by_six_block_means(monkeypatch, named):
-    monkeypatch.setenv("FER_PUBLISHING", "1")
-    faces = made(synthetic=False)
-    fig = plots.face_grid(faces.images[:9], faces=faces if named else None)
+    monkeypatch.setenv("FER_HIDE_FACES", "1")
+    fig = plots.face_grid(REAL.images[:9], faces=REAL if named else None)
     assert len(drawn(fig)) == 9
-    for image, face in zip(drawn(fig), faces.images, strict=False):
+    for image, face in zip(drawn(fig), REAL.images, strict=False):
         assert image.get_array().shape == (6, 6)
         assert image.get_array()[1, 2] == pytest.approx(face[8:16, 16:24].mean())
     assert "6 × 6" in text(fig)
@@ -67,8 +55,8 @@ def test_published_real_faces_are_six_by_six_block_means(monkeypatch, named):
 
 def test_published_pixels_hold_no_more_than_the_blocks(monkeypatch):
     """The rendered figure itself, not only the array behind it."""
-    monkeypatch.setenv("FER_PUBLISHING", "1")
-    fig = plots.face_grid(made(synthetic=False).images[:3])
+    monkeypatch.setenv("FER_HIDE_FACES", "1")
+    fig = plots.face_grid(REAL.images[:3])
     fig.set_dpi(200)
     fig.canvas.draw()
     pixels = np.asarray(fig.canvas.buffer_rgba())[..., :3]
@@ -81,10 +69,9 @@ def test_published_pixels_hold_no_more_than_the_blocks(monkeypatch):
 
 
 def test_published_synthetic_faces_are_drawn_whole(monkeypatch):
-    monkeypatch.setenv("FER_PUBLISHING", "1")
-    faces = made(synthetic=True)
-    fig = plots.face_grid(faces.images[:3], faces=faces)
-    assert np.array_equal(drawn(fig)[2].get_array(), faces.images[2])
+    monkeypatch.setenv("FER_HIDE_FACES", "1")
+    fig = plots.face_grid(DRAWN.images[:3], faces=DRAWN)
+    assert np.array_equal(drawn(fig)[2].get_array(), DRAWN.images[2])
     assert "6 × 6" not in text(fig)
 
 
@@ -93,13 +80,11 @@ def test_face_grid_refuses_another_size():
         plots.face_grid(np.zeros((48, 48)))
 
 
-@pytest.mark.parametrize(
-    "faces, stamped", [(made(True), True), (made(False), False), (None, False)]
-)
+@pytest.mark.parametrize("faces, stamped", [(DRAWN, True), (REAL, False), (None, False)])
 def test_show_stamps_synthetic_faces_and_closes(monkeypatch, faces, stamped):
     images = []
     monkeypatch.setattr(plots, "display", images.append)
-    fig = plots.face_grid(made(True).images[:7])
+    fig = plots.face_grid(DRAWN.images[:7])
     plots.show(fig, "Seven faces.", faces)
     assert ("synthetic faces" in text(fig)) == stamped
     assert not plt.fignum_exists(fig.number)
@@ -107,10 +92,10 @@ def test_show_stamps_synthetic_faces_and_closes(monkeypatch, faces, stamped):
 
 
 def test_the_stamp_keeps_the_note_on_reduced_faces(monkeypatch):
-    monkeypatch.setenv("FER_PUBLISHING", "1")
+    monkeypatch.setenv("FER_HIDE_FACES", "1")
     monkeypatch.setattr(plots, "display", lambda image: None)
-    fig = plots.face_grid(made(False).images[:7])
-    plots.show(fig, "Seven faces.", made(True))
+    fig = plots.face_grid(REAL.images[:7])
+    plots.show(fig, "Seven faces.", DRAWN)
     assert "6 × 6" in fig.get_supxlabel() and fig.get_supxlabel().endswith("synthetic faces")
 
 
@@ -135,14 +120,13 @@ def test_a_notebook_stores_each_figure_once_with_its_alt_text():
 
 
 def test_averages_are_of_a_class_and_counted():
-    faces = made(synthetic=False)
-    fig = plots.class_averages(faces)
-    assert np.allclose(drawn(fig)[3].get_array(), faces.images[18:24].mean(axis=0))
+    fig = plots.class_averages(REAL)
+    assert np.allclose(drawn(fig)[3].get_array(), REAL.images[REAL.labels == 3].mean(axis=0))
     assert [ax.get_title() for ax in fig.axes] == [f"{name}\n6" for name in CLASSES]
 
 
 def test_class_counts_add_the_splits_up():
-    ax = plots.class_counts(made(synthetic=False)).axes[0]
+    ax = plots.class_counts(REAL).axes[0]
     ends = {bar.get_y(): bar.get_x() + bar.get_width() for bar in ax.patches[:7]}
     assert set(ends.values()) == {2}
     assert [t.get_text().strip() for t in ax.texts] == ["6"] * 7
@@ -191,6 +175,15 @@ def test_heatmap_takes_words_and_gaps():
     assert [t.get_text() for t in plots.heatmap(table, "x").axes[0].texts] == ["1.0", "3.0", "4.0"]
     words = plots.heatmap(table, "x", text=[["a", "b"], ["c", "d"]]).axes[0].texts
     assert [t.get_text() for t in words] == ["a", "c", "d"]
+
+
+def test_a_table_says_synthetic_in_html_and_in_text():
+    frame = pd.DataFrame({"accuracy": [12.3456], "images": [28709], "words": ["x" * 80]})
+    assert "synthetic" not in repr(plots.Table(frame, "Some numbers", REAL))
+    table = plots.Table(frame, "Some numbers", DRAWN)
+    for shown in (repr(table), table._repr_html_()):
+        assert "Some numbers (synthetic faces)" in shown
+        assert "12.35" in shown and "x" * 80 in shown
 
 
 @pytest.mark.parametrize("guess", [None, 0, 40])

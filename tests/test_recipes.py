@@ -1,17 +1,16 @@
 """Recipes are the paper's where they say so, and their identity is what decides a result."""
 
 import json
-from dataclasses import FrozenInstanceError, fields, replace
+from dataclasses import FrozenInstanceError, dataclass, fields, replace
 
-import patterns
 import pytest
 
 from fer_utils import recipes, seminar
-from fer_utils.models import ARCHITECTURES, Architecture
-from fer_utils.recipes import PROFILES, recipe
+from fer_utils.models import ARCHITECTURES, Plain
+from fer_utils.recipes import CHOICES, PROFILES, Recipe, from_identity, recipe
 
 CHANGES = dict(
-    architecture=Architecture(((8, 3),)),
+    architecture=Plain(((8, 3),)),
     optimizer="sgd",
     learning_rate=0.5,
     weight_decay=0.5,
@@ -25,81 +24,164 @@ CHANGES = dict(
     label_smoothing=0.9,
     train_images=99,
     precision="bfloat16",
+    loss="weighted",
 )
 
 
+@pytest.mark.parametrize("small", [False, True])
 @pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("model", ARCHITECTURES)
-def test_every_model_has_every_profile(model, profile):
-    made = recipe(model, profile)
-    assert (made.model, made.profile) == (model, profile)
+def test_every_model_has_every_profile_and_comes_back_from_its_identity(model, profile, small):
+    made = recipe(model, profile, small)
     assert made.architecture == ARCHITECTURES[model]
+    assert from_identity(json.loads(json.dumps(made.identity()))) == made
 
 
 @pytest.mark.parametrize("model", seminar.HYPERPARAMETERS)
 def test_the_seminar_profile_is_the_papers(model):
-    made = recipe(model, "seminar")
+    made = recipe(model, "seminar", small=False)
     for name, value in seminar.HYPERPARAMETERS[model].items():
         if value is not None:
             assert getattr(made, name) == value
     assert (made.optimizer, made.schedule, made.batch_size) == ("adam", "constant", 128)
     assert not made.mirror and made.shift == 0 and made.label_smoothing == 0
-    assert made.train_images is None
+    assert made.train_images is None and made.loss == "plain"
+    assert recipe(model, "seminar", small=True) == made
 
 
-def test_one_layer_is_the_same_at_short_and_at_seminar():
-    assert recipe("fully_connected").epochs == 30
-    assert recipe("fully_connected").identity() == recipe("fully_connected", "seminar").identity()
+@pytest.mark.parametrize("small", [False, True])
+def test_one_layer_is_the_same_at_short_and_at_seminar(small):
+    short, paper = (recipe("fully_connected", name, small) for name in ("short", "seminar"))
+    assert short == paper and short.epochs == 30
 
 
-def test_smoke_is_short_on_few_images():
-    smoke = recipe("deeper", "smoke")
+@pytest.mark.parametrize("small", [False, True])
+def test_smoke_is_short_on_few_images(small):
+    smoke = recipe("deeper", "smoke", small)
     assert smoke.epochs <= 2 and smoke.train_images <= 256
-    assert smoke.schedule == recipe("deeper").schedule
+    assert smoke.schedule == recipe("deeper", "short", small).schedule
 
 
-@pytest.mark.parametrize(("images", "batch"), [(9_996, 32), (10_003, 128)])
-def test_short_gives_a_small_data_set_small_batches_and_deep_networks_more_epochs(images, batch):
-    faces = patterns.faces({"train": images, "validation": 7, "test": 7})
-    assert recipe("deeper", "short", faces).batch_size == batch
-    more = 2 if batch == 32 else 1
-    assert recipe("deeper", "short", faces).epochs == more * recipe("deeper").epochs
-    assert recipe("shallow", "short", faces).epochs == recipe("shallow").epochs
-    assert type(recipe("deeper", "short", faces).epochs) is int  # a run's identity is JSON
-    assert recipe("deeper", "seminar", faces) == recipe("deeper", "seminar"), "the paper's"
+@pytest.mark.parametrize("model", ARCHITECTURES)
+def test_short_gives_a_small_data_set_small_batches_and_deep_networks_more_epochs(model):
+    usual, small = (recipe(model, "short", small) for small in (False, True))
+    if model == "fully_connected":
+        assert small == usual
+        return
+    assert (usual.batch_size, small.batch_size) == (128, 32)
+    deep = len(ARCHITECTURES[model].convolutions) > 2
+    assert small.epochs == usual.epochs * (2 if deep else 1)
+    assert replace(small, batch_size=128, epochs=usual.epochs) == usual
+    assert type(small.epochs) is int  # a run's identity is JSON
+
+
+def test_forgetting_the_size_of_the_data_is_an_error_and_no_other_recipe():
+    with pytest.raises(TypeError, match="small"):
+        recipe("deep", "short")
+
+
+# ---------------------------------------------------------------- unknown names
 
 
 def test_unknown_names_are_refused_with_the_known_ones():
     with pytest.raises(ValueError, match="'deepest'.*fully_connected.*deeper"):
-        recipe("deepest")
+        recipe("deepest", "short", small=False)
     with pytest.raises(ValueError, match="'fast'.*smoke.*short.*seminar"):
-        recipe("deep", "fast")
+        recipe("deep", "fast", small=False)
+
+
+def test_a_model_without_settings_is_no_known_one(monkeypatch):
+    others = {name: values for name, values in recipes.SETTINGS.items() if name != "deep"}
+    monkeypatch.setattr(recipes, "SETTINGS", others)
+    for profile in PROFILES:
+        with pytest.raises(ValueError, match=f"'deep': choose one of {', '.join(others)}$"):
+            recipe("deep", profile, small=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("schedule", "one_cycle"),
+        ("optimizer", "adamax"),
+        ("loss", "focal"),
+        ("precision", "float16"),
+    ],
+)
+def test_an_unknown_choice_is_one_sentence(name, value):
+    with pytest.raises(ValueError, match=f"unknown {name} '{value}'") as caught:
+        replace(recipe("deep", "short", small=False), **{name: value})
+    said = str(caught.value)
+    assert all(known in said for known in CHOICES[name]) and "\n" not in said
+
+
+def test_an_unknown_builder_is_one_sentence():
+    values = recipe("deep", "short", small=False).identity()
+    values["architecture"] = values["architecture"] | {"builder": "residual"}
+    with pytest.raises(ValueError, match="'residual'.*plain"):
+        from_identity(values)
 
 
 def test_a_recipe_cannot_be_changed_only_replaced():
     with pytest.raises(FrozenInstanceError):
-        recipe("deep").epochs = 1
+        recipe("deep", "short", small=False).epochs = 1
 
 
-def test_every_field_but_the_labels_is_in_the_identity():
-    assert set(CHANGES) == {field.name for field in fields(recipes.Recipe)} - {"model", "profile"}
-    assert set(CHANGES) == set(replace(recipe("deep"), precision="bfloat16").identity())
+# ---------------------------------------------------------------- the identity
 
 
-def test_float32_leaves_the_identity_as_it_was_when_there_was_no_choice():
-    assert set(recipe("deep").identity()) == set(CHANGES) - {"precision"}
+def test_every_field_has_a_change_here():
+    assert set(CHANGES) == {field.name for field in fields(Recipe)}
 
 
 @pytest.mark.parametrize("name", CHANGES)
 def test_another_value_is_another_identity(name):
-    made = recipe("deep")
-    assert replace(made, **{name: CHANGES[name]}).identity() != made.identity()
+    made = recipe("deep", "short", small=False)
+    changed = replace(made, **{name: CHANGES[name]})
+    assert changed.identity() != made.identity()
+    assert from_identity(json.loads(json.dumps(changed.identity()))) == changed
 
 
-def test_labels_leave_the_identity_alone():
-    made = recipe("deep")
-    assert replace(made, model="mine", profile="smoke").identity() == made.identity()
+@pytest.mark.parametrize(
+    "change",
+    [
+        dict(convolutions=((8, 3), (8, 5))),
+        dict(hidden=(5,)),
+        dict(batch_norm=False),
+        dict(shuffle_pixels=True),
+    ],
+)
+def test_another_architecture_is_another_identity(change):
+    made = recipe("shallow", "short", small=False)
+    changed = replace(made, architecture=replace(made.architecture, **change))
+    assert changed.identity() != made.identity()
+    assert from_identity(json.loads(json.dumps(changed.identity()))) == changed
 
 
-def test_the_identity_is_plain_json():
-    assert json.loads(json.dumps(recipe("deeper").identity()))["epochs"] == 8
+def test_only_what_differs_from_a_default_is_in_the_identity():
+    bare = Recipe(Plain(), "sgd", 0.1, 0.0, 1)
+    expected = dict(optimizer="sgd", learning_rate=0.1, weight_decay=0.0, epochs=1)
+    assert bare.identity() == expected | {"architecture": {"builder": "plain"}}
+
+
+def test_a_new_field_orphans_no_run():
+    """The same values in a Recipe and a Plain that know one thing more."""
+
+    @dataclass(frozen=True)
+    class Longer(Recipe):
+        clipping: float | None = None
+
+    @dataclass(frozen=True)
+    class Wider(Plain):
+        groups: int = 1
+
+    Wider.__name__ = "Plain"
+    for model in ARCHITECTURES:
+        made = recipe(model, "short", small=False)
+        values = {field.name: getattr(made, field.name) for field in fields(made)}
+        parts = {
+            field.name: getattr(made.architecture, field.name)
+            for field in fields(made.architecture)
+        }
+        longer = Longer(**values | {"architecture": Wider(**parts)})
+        assert longer.identity() == made.identity()
+        assert replace(longer, clipping=1.0).identity() == made.identity() | {"clipping": 1.0}

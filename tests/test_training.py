@@ -11,10 +11,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from fer_utils import data, evaluation, training
-from fer_utils.models import Architecture
+from fer_utils import data, evaluation, runs, training
+from fer_utils.models import Plain, build
 from fer_utils.recipes import Recipe
-from fer_utils.training import TrainingError, augment
+from fer_utils.training import State, TrainingError, augment
 
 CPU = torch.device("cpu")
 PLAIN = replace(
@@ -42,12 +42,12 @@ def faces():
 
 
 def begin(recipe, faces, seed=1):
-    return training.start(recipe, seed, int((faces.splits == "train").sum()), CPU)
+    return training.start(recipe, faces, seed, CPU)
 
 
 def trained(recipe, faces, seed=1):
     state = begin(recipe, faces, seed)
-    for _ in training.train(state, recipe, faces, seed):
+    for _ in training.train(state, faces):
         pass
     return state
 
@@ -138,7 +138,7 @@ def test_the_tiny_recipe_learns_what_it_was_not_shown(faces):
 
 def test_the_loop_by_hand_equals_the_shared_one(faces):
     """What notebook 03 writes out, with torch's own layers and optimiser and nothing of ours."""
-    recipe = replace(PLAIN, architecture=Architecture(), learning_rate=1e-3, epochs=3)
+    recipe = replace(PLAIN, architecture=Plain(), learning_rate=1e-3, epochs=3)
     shared = trained(recipe, faces, seed=7)
 
     pixels, labels = (torch.from_numpy(array) for array in faces.split("train"))
@@ -190,7 +190,7 @@ def test_filters_are_kept_from_before_the_first_epoch_on(faces):
     assert torch.equal(state.filters[0], begin(patterns.RECIPE, faces).model[0].weight[:, 0])
     assert torch.equal(state.filters[-1], state.model[0].weight[:, 0])
     assert not torch.equal(state.filters[0], state.filters[1])
-    assert begin(replace(PLAIN, architecture=Architecture()), faces).filters == []
+    assert begin(replace(PLAIN, architecture=Plain()), faces).filters == []
 
 
 def test_one_cycle_rises_for_a_quarter_and_ends_near_zero(faces):
@@ -209,14 +209,15 @@ def test_seed_decides_weights_and_order(faces):
     assert not torch.equal(one.model[0].weight, other.model[0].weight)
 
 
-def test_train_images_takes_so_many_with_the_classes_in_proportion():
-    labels = np.repeat(np.arange(7), [70, 10, 70, 120, 90, 80, 60])
-    chosen = training.choose(labels, 50)
-    assert len(chosen) == len(set(chosen)) == 50 and (np.diff(chosen) > 0).all()
-    assert np.bincount(labels[chosen]).tolist() == [7, 1, 7, 12, 9, 8, 6]
-    assert np.array_equal(training.choose(labels, 50), chosen)
-    for count in (None, 500, 9999):
-        assert np.array_equal(training.choose(labels, count), np.arange(500))
+def test_train_images_takes_so_many_with_the_classes_in_proportion(faces, monkeypatch):
+    """Seen by the loss, which is made for the images that are trained on."""
+    seen, made = [], training.loss_function
+    monkeypatch.setattr(
+        training, "loss_function", lambda r, counts: seen.append(counts) or made(r, counts)
+    )
+    trained(replace(PLAIN, epochs=1, train_images=70), faces)
+    trained(replace(PLAIN, epochs=1, train_images=9999), faces)
+    assert [counts.tolist() for counts in seen] == [[10] * 7, [24] * 7]
 
 
 def test_fewer_images_than_a_batch_make_one_step_an_epoch():
@@ -254,14 +255,9 @@ def test_the_scores_of_a_bfloat16_step_have_eight_bits(faces):
     seen = []
     state = begin(HALF, faces)
     state.model.register_forward_hook(lambda *call: seen.append(call[-1]))
-    next(training.train(state, HALF, faces, 1))
+    next(training.train(state, faces))
     assert {scores.dtype for scores in seen} == {torch.bfloat16, torch.float32}
     assert seen[0].dtype == torch.bfloat16 and seen[-1].dtype == torch.float32
-
-
-def test_an_unknown_precision_is_no_silent_float32(faces):
-    with pytest.raises(KeyError, match="float16"):
-        trained(replace(PLAIN, precision="float16"), faces)
 
 
 # ---------------------------------------------------------------- resuming
@@ -275,14 +271,14 @@ def test_resuming_is_bit_identical_to_not_stopping(faces, epochs_before, recipe)
     """With dropout, augmentation, batch norm, AdamW and one-cycle; through torch's own format."""
     whole = trained(recipe, faces)
     state = begin(recipe, faces)
-    for _ in zip(range(epochs_before), training.train(state, recipe, faces, 1)):
+    for _ in zip(range(epochs_before), training.train(state, faces)):
         pass
     torch.save(state.state_dict(), buffer := io.BytesIO())
     torch.rand(77)  # a new process stands elsewhere in the random stream
     resumed = begin(recipe, faces)
     buffer.seek(0)
     resumed.load_state_dict(torch.load(buffer, weights_only=True))
-    assert len(list(training.train(resumed, recipe, faces, 1))) == 4 - epochs_before
+    assert len(list(training.train(resumed, faces))) == 4 - epochs_before
     assert_same_weights(resumed, whole)
     assert without_seconds(resumed.history) == without_seconds(whole.history)
     assert all(map(torch.equal, resumed.filters, whole.filters))
@@ -290,7 +286,31 @@ def test_resuming_is_bit_identical_to_not_stopping(faces, epochs_before, recipe)
 
 def test_a_finished_state_trains_no_further(faces):
     state = trained(patterns.RECIPE, faces)
-    assert list(training.train(state, patterns.RECIPE, faces, 1)) == []
+    assert list(training.train(state, faces)) == []
+
+
+def test_a_state_knows_its_recipe_its_seed_and_where_it_is(faces):
+    state = begin(patterns.RECIPE, faces, seed=5)
+    assert (state.recipe, state.seed, state.device) == (patterns.RECIPE, 5, CPU)
+
+
+def test_what_is_kept_lies_on_the_cpu_wherever_the_network_is(faces, tmp_path):
+    """A training that was stopped and resumed on a GPU died when it put its filters together."""
+    state = begin(patterns.RECIPE, faces)
+    for _ in zip(range(2), training.train(state, faces)):
+        pass
+    runs.save_checkpoint(state, tmp_path)
+    model = build(patterns.RECIPE.architecture, 0.1, 0.5).to("meta")
+    optimizer = torch.optim.AdamW(model.parameters())
+    scheduler = torch.optim.lr_scheduler.ConstantLR(optimizer)
+    elsewhere = State(patterns.RECIPE, 1, model, optimizer, scheduler)
+    with pytest.warns(UserWarning, match="meta"):  # that it takes no numbers
+        runs.resume(elsewhere, tmp_path)
+    assert elsewhere.device.type == "meta"
+    assert {kept.device for kept in elsewhere.filters} == {CPU}
+    put_together = torch.stack([*elsewhere.filters, state.filters[-1]])
+    assert torch.equal(put_together[:3], torch.stack(state.filters))
+    assert elsewhere.history == state.history
 
 
 # ---------------------------------------------------------------- the protocol
@@ -323,35 +343,139 @@ def test_what_test_holds_changes_nothing(faces):
 
 def test_a_loss_that_is_no_number_stops_at_its_step(faces):
     state = begin(replace(PLAIN, learning_rate=1e30), faces)
-    recipe = replace(PLAIN, learning_rate=1e30, model="steep")
-    said = r"steep .* epoch 1, step [2-5] .* rate 1e\+30: choose a smaller"
+    said = r"epoch 1, step [2-5] .* rate 1e\+30: choose a smaller"
     with pytest.raises(TrainingError, match=said):
-        list(training.train(state, recipe, faces, 1))
+        list(training.train(state, faces))
     assert state.history == []
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 4, 5])
+def test_the_first_loss_that_is_no_number_is_named_though_few_are_looked_at(
+    faces, step, monkeypatch
+):
+    """Five steps an epoch, a look after the third and the fifth; the second epoch breaks."""
+    called, made = [], training.loss_function
+
+    def broken(recipe, counts):
+        loss_of = made(recipe, counts)
+
+        def loss(scores, labels):
+            called.append(labels)
+            return loss_of(scores, labels) * (math.nan if len(called) == 5 + step else 1)
+
+        return loss
+
+    monkeypatch.setattr(training, "LOOK", 3)
+    monkeypatch.setattr(training, "loss_function", broken)
+    state = begin(PLAIN, faces)
+    with pytest.raises(TrainingError, match=f"nan at epoch 2, step {step} "):
+        list(training.train(state, faces))
+    assert [row["epoch"] for row in state.history] == [1] and len(state.filters) == 2
+    assert all(kept.isfinite().all() for kept in state.filters)
+    assert len(called) == 5 + (3 if step <= 3 else 5), "it stopped at the first look"
+
+
+def test_how_often_the_loss_is_looked_at_changes_no_number(faces, monkeypatch):
+    seldom = trained(patterns.RECIPE, faces)
+    monkeypatch.setattr(training, "LOOK", 1)
+    often = trained(patterns.RECIPE, faces)
+    assert_same_weights(seldom, often)
+    assert without_seconds(seldom.history) == without_seconds(often.history)
 
 
 def test_a_network_that_breaks_in_the_last_step_is_not_kept(faces):
     recipe = replace(PLAIN, learning_rate=float("1e38"), epochs=1, batch_size=168, optimizer="sgd")
     state = begin(recipe, faces)
     with pytest.raises(TrainingError, match="the end of epoch 1 .*choose a smaller"):
-        list(training.train(state, recipe, faces, 1))
+        list(training.train(state, faces))
     assert state.history == []
+
+
+# ---------------------------------------------------------------- the loss
+
+COUNTS = np.array([40, 5, 50, 90, 60, 55, 30])  # training images of each class, for example
+
+
+def a_batch():
+    drawn = np.random.default_rng(0)
+    return drawn.normal(size=(20, 7)) * 3, np.r_[np.arange(7), drawn.integers(0, 7, 13)]
+
+
+def loss_of(scores, labels, counts=COUNTS, **choices):
+    function = training.loss_function(replace(PLAIN, **choices), torch.from_numpy(counts))
+    return function(torch.from_numpy(scores).float(), torch.from_numpy(labels)).item()
+
+
+def log_softmax(scores):
+    return scores - np.log(np.exp(scores).sum(1, keepdims=True))
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_the_plain_loss_by_hand(smoothing):
+    """The label is the class, and `smoothing` of it is spread evenly over all seven."""
+    scores, labels = a_batch()
+    target = (1 - smoothing) * np.eye(7)[labels] + smoothing / 7
+    by_hand = -(target * log_softmax(scores)).sum(1).mean()
+    assert loss_of(scores, labels, label_smoothing=smoothing) == pytest.approx(by_hand, rel=1e-5)
+    other = loss_of(scores, labels, np.ones(7, int), label_smoothing=smoothing)
+    assert other == pytest.approx(by_hand, rel=1e-5), "whatever the classes' sizes"
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_the_weighted_loss_by_hand(smoothing):
+    """Each class's term weighs N / (7 n); the mean is over the weights of the images' classes."""
+    scores, labels = a_batch()
+    weight = COUNTS.sum() / (7 * COUNTS)
+    target = (1 - smoothing) * np.eye(7)[labels] + smoothing / 7
+    by_hand = -(target * weight * log_softmax(scores)).sum() / weight[labels].sum()
+    measured = loss_of(scores, labels, loss="weighted", label_smoothing=smoothing)
+    assert measured == pytest.approx(by_hand, rel=1e-5)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_the_logit_adjusted_loss_by_hand(smoothing):
+    scores, labels = a_batch()
+    target = (1 - smoothing) * np.eye(7)[labels] + smoothing / 7
+    shifted = scores + np.log(COUNTS / COUNTS.sum())
+    by_hand = -(target * log_softmax(shifted)).sum(1).mean()
+    measured = loss_of(scores, labels, loss="logit-adjusted", label_smoothing=smoothing)
+    assert measured == pytest.approx(by_hand, rel=1e-5)
+
+
+def test_seven_classes_of_one_size_make_all_losses_equal():
+    scores, labels = a_batch()
+    same = {loss_of(scores, labels, np.full(7, 9), loss=name) for name in ("plain", "weighted")}
+    adjusted = loss_of(scores, labels, np.full(7, 9), loss="logit-adjusted")
+    assert list(same) == pytest.approx([adjusted] * len(same), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["weighted", "logit-adjusted"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_a_class_without_images_leaves_the_loss_a_number(name, smoothing):
+    scores, labels = a_batch()
+    empty = np.array([40, 0, 50, 90, 60, 55, 30])
+    kept = labels != 1
+    assert math.isfinite(
+        loss_of(scores[kept], labels[kept], empty, loss=name, label_smoothing=smoothing)
+    )
+
+
+@pytest.mark.parametrize("name", ["weighted", "logit-adjusted"])
+def test_other_losses_train(faces, name):
+    state = trained(replace(PLAIN, epochs=8, loss=name), faces)
+    assert state.history[-1]["validation_accuracy"] > 0.9
 
 
 # ---------------------------------------------------------------- the golden run
 
 # Five steps on fixed data, by TRAINING_VERSION: training loss, validation loss, mean |weight|.
 GOLDEN_RECIPES = {
-    "one layer, adam": Recipe(
-        "fully_connected", "short", Architecture(), "adam", 3e-4, 0.0, 1, batch_size=32
-    ),
+    "one layer, adam": Recipe(Plain(), "adam", 3e-4, 0.0, 1, batch_size=32),
     "convolutions, adamw, one-cycle, augmented, smoothed": replace(
         patterns.RECIPE, epochs=1, dropout_convolution=0.0, dropout_hidden=0.0
     ),
     "hidden layer, shuffled pixels, subset, weight decay": Recipe(
-        "hidden_layer",
-        "short",
-        Architecture((), (16,), shuffle_pixels=True),
+        Plain((), (16,), shuffle_pixels=True),
         "adam",
         1e-3,
         1e-2,
@@ -360,14 +484,7 @@ GOLDEN_RECIPES = {
         train_images=100,
     ),
     "sgd, no batch norm": Recipe(
-        "plain",
-        "short",
-        Architecture(((4, 5),), (8,), batch_norm=False),
-        "sgd",
-        0.05,
-        0.0,
-        1,
-        batch_size=32,
+        Plain(((4, 5),), (8,), batch_norm=False), "sgd", 0.05, 0.0, 1, batch_size=32
     ),
 }
 GOLDEN = {
@@ -398,21 +515,10 @@ def test_the_golden_run_keeps_its_numbers(faces, name):
 
 def test_one_cycle_takes_any_number_of_steps():
     for images in range(1, 9):
+        few = patterns.faces({"train": images, "validation": 7, "test": 7})
         recipe = replace(patterns.RECIPE, epochs=1, batch_size=1)
-        state = training.start(recipe, 0, images)
+        state = training.start(recipe, few, 0, CPU)
         for _ in range(images):
             state.optimizer.step()
             state.scheduler.step()
         assert 0 <= state.scheduler.get_last_lr()[0] <= recipe.learning_rate
-
-
-@pytest.mark.parametrize("system", ["linux", "win32", "darwin"])
-def test_keeping_memory_works_or_does_nothing(system, monkeypatch):
-    if not training.sys.platform.startswith("linux"):
-        pytest.skip("asks for a library of another system")
-    called = []
-    real = training.ctypes.CDLL(None)
-    monkeypatch.setattr(training.ctypes, "CDLL", lambda name: called.append(name) or real)
-    monkeypatch.setattr(training.sys, "platform", system)
-    training.keep_memory()
-    assert bool(called) == (system == "linux")

@@ -1,0 +1,310 @@
+"""Every list of trainings that a notebook shows, by name, in the order of the notebooks.
+
+An experiment is recipes (by label), seeds and, for a search, folds. `train` gives its runs, from
+disk where they are; `python -m fer_utils train NAME` is the same. Introduced in notebook 05.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+from fer_utils import runs
+from fer_utils.cross_validation import Fold
+from fer_utils.data import Faces
+from fer_utils.models import ARCHITECTURES, DEEP, Plain
+from fer_utils.recipes import PROFILES, SETTINGS, Recipe, known_or_refuse, recipe
+from fer_utils.runs import Job, Run
+from fer_utils.seminar import CLASS_COUNTS
+
+ALL_IMAGES = sum(CLASS_COUNTS["train"])  # of FER2013
+REAL, BOTH = ("fer2013",), ("fer2013", "synthetic")  # what an experiment is published on
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """recipes: by label, which names the runs. more_seeds: beside the reader's own. folds: each
+    recipe is trained on each (none: on all training images).
+    """
+
+    recipes: dict[str, Recipe]
+    more_seeds: tuple[int, ...] = ()
+    folds: tuple[Fold | None, ...] = (None,)
+
+
+def models(names: tuple[str, ...], profile: str, small: bool) -> Experiment:
+    """Models by their own recipes."""
+    return Experiment({name: recipe(name, profile, small) for name in names})
+
+
+def seeds(name: str, more: int, profile: str, small: bool) -> Experiment:
+    """One model with `more` other seeds than the reader's."""
+    found = models((name,), profile, small)
+    return replace(found, more_seeds=more_seeds(profile, more))
+
+
+def more_seeds(profile: str, more: int) -> tuple[int, ...]:
+    """1, 2, … `more`; at `smoke` only 1."""
+    return tuple(range(1, 1 + (1 if profile == "smoke" else more)))
+
+
+def shuffled(names: tuple[str, ...], profile: str, small: bool) -> Experiment:
+    """Models with pixels in order, and with all pixels put into one fixed random order."""
+    recipes = {}
+    for name, one in models(names, profile, small).recipes.items():
+        architecture = replace(one.architecture, shuffle_pixels=True)
+        recipes |= {name: one, f"{name}_shuffled": replace(one, architecture=architecture)}
+    return Experiment(recipes)
+
+
+# --- notebook 05 ------------------------------------------------------------------------------
+
+KERNELS = ((1, 1), (3, 3), (3, 5), (5, 5), (7, 7))  # sides of the first and the second block's
+
+
+def few(profile: str, small: bool, epochs: int = 10) -> dict:
+    """Epochs and training images of the small experiments of 05 and 07."""
+    if profile == "smoke":
+        return dict(epochs=2, train_images=256)
+    return dict(epochs=epochs, train_images=1000 if small else 4000)
+
+
+def kernels(profile: str, small: bool) -> Experiment:
+    """Shallow with five pairs of kernels, few images."""
+    base, recipes = replace(recipe("shallow", profile, small), **few(profile, small)), {}
+    for first, second in KERNELS:
+        shape = Plain(((32, first), (64, second)), (512,))
+        recipes[f"shallow_kernels_{first}_{second}"] = replace(base, architecture=shape)
+    return Experiment(recipes)
+
+
+def kernel_seeds(profile: str, small: bool) -> Experiment:
+    """Shallow's own kernels, few images, five seeds: the ruler of 05 and 07."""
+    usual = "shallow_kernels_3_5"
+    return Experiment({usual: kernels(profile, small).recipes[usual]}, more_seeds(profile, 4))
+
+
+def rates(profile: str, small: bool) -> Experiment:
+    """The seminar's recipe of shallow and ten times its rate, few images, Adam."""
+    slow = replace(recipe("shallow", "seminar", small), **few(profile, small, epochs=12))
+    found = {rate: replace(slow, learning_rate=rate) for rate in (1e-5, 1e-4)}
+    return Experiment({f"shallow_rate_{rate:.0e}": one for rate, one in found.items()})
+
+
+# --- notebook 06 ------------------------------------------------------------------------------
+
+RATES, DECAYS, FOLDS = (1e-5, 1e-4, 1e-3, 1e-2), (1e-7, 1e-4), 3
+
+
+def search(profile: str, small: bool) -> Experiment:
+    """Learning rates × weight decays of shallow with Adam, three folds of few images."""
+    epochs, images = (2, 256) if profile == "smoke" else (12, 900 if small else 2400)
+    base, recipes = replace(recipe("shallow", "seminar", small), epochs=epochs), {}
+    for rate in RATES:
+        for decay in DECAYS:
+            tried = replace(base, learning_rate=rate, weight_decay=decay)
+            recipes[f"search_{rate:.0e}_{decay:.0e}"] = tried
+    return Experiment(recipes, folds=tuple(Fold(k, FOLDS, images) for k in range(FOLDS)))
+
+
+# --- notebook 07 ------------------------------------------------------------------------------
+
+
+def constant(model: str, batch_norm: bool, dropout: bool, rate: float = 1e-3, **size) -> Recipe:
+    """Adam at a constant rate, with or without batch normalisation and dropout."""
+    own = recipe(model, "seminar", small=False)
+    dropped = dict(dropout_convolution=0.1 * dropout, dropout_hidden=0.5 * dropout)
+    architecture = replace(own.architecture, batch_norm=batch_norm)
+    return replace(own, architecture=architecture, learning_rate=rate, **dropped, **size)
+
+
+def regularised(profile: str, small: bool) -> Experiment:
+    """Shallow with and without batch normalisation and dropout, few images, many epochs."""
+    size = few(profile, small, epochs=25)
+    parts = {"plain": (False, False), "batch_norm": (True, False)}
+    parts |= {"dropout": (False, True), "both": (True, True)}
+    return Experiment(
+        {f"shallow_{name}": constant("shallow", *both, **size) for name, both in parts.items()}
+    )
+
+
+def regularised_rates(profile: str, small: bool) -> Experiment:
+    """Shallow with and without batch normalisation at a tenth and ten times the rate."""
+    recipes = {}
+    for name, batch_norm in (("plain", False), ("batch_norm", True)):
+        for rate in (1e-4, 1e-2):
+            one = constant("shallow", batch_norm, False, rate, **brief(profile, small))
+            recipes[f"shallow_{name}_{rate:g}"] = one
+    return Experiment(recipes)
+
+
+def brief(profile: str, small: bool) -> dict:
+    """As `few`, at `smoke` one epoch."""
+    return few(profile, small) | ({"epochs": 1} if profile == "smoke" else {})
+
+
+def regularised_deep(profile: str, small: bool) -> Experiment:
+    """Deep without batch normalisation and dropout, and with both, few images."""
+    size = brief(profile, small)
+    both = {"plain": (False, False), "both": (True, True)}
+    return Experiment({f"deep_{name}": constant("deep", *b, **size) for name, b in both.items()})
+
+
+def ladder(profile: str, small: bool) -> Experiment:
+    """From a constant rate to our recipe of deep, one part more a row, few images."""
+    both = regularised_deep(profile, small).recipes["deep_both"]
+    optimiser = dict(optimizer="adamw", learning_rate=2e-3, weight_decay=1e-2)
+    schedule = replace(both, **optimiser, schedule="one-cycle")
+    moved = replace(schedule, mirror=True, shift=3)
+    smoothed = replace(moved, label_smoothing=0.1)
+    rows = {"both": both, "schedule": schedule, "moved": moved, "smoothed": smoothed}
+    return Experiment({f"deep_{name}": one for name, one in rows.items()})
+
+
+# --- notebook 08 ------------------------------------------------------------------------------
+
+DEEPER = ARCHITECTURES["deeper"].convolutions
+# By number of convolutions.
+CONVOLUTIONS = {2: DEEP[:2], 3: (*DEEP[:2], DEEP[3]), 4: DEEP, 5: DEEPER, 6: (*DEEPER, DEEP[3])}
+
+
+def depth_networks() -> dict[str, Plain]:
+    """Two to six convolutions with two hidden layers, and two variants of five, by label."""
+    networks = {str(depth): Plain(blocks, (256, 512)) for depth, blocks in CONVOLUTIONS.items()}
+    networks["5_256_last"] = ARCHITECTURES["deeper_256_last"]
+    networks["5_three_hidden"] = replace(ARCHITECTURES["deeper"], hidden=(256, 512, 512))
+    return networks
+
+
+def depths(variant: str, profile: str, small: bool) -> Experiment:
+    """Depths on `few` or on `all` images (the latter in bfloat16, as `long`: with 30 epochs)."""
+    base, recipes = recipe("deeper", profile, small), {}
+    if variant == "few":
+        epochs, images = (1, 128) if profile == "smoke" else (10, 2000 if small else 4000)
+        base = replace(base, epochs=epochs, train_images=images)
+    else:
+        base = replace(base, precision="bfloat16")
+    if variant == "long":
+        base = replace(base, epochs=base.epochs if profile == "smoke" else 30)
+    for label, architecture in depth_networks().items():
+        depth, _, rest = label.partition("_")
+        parts = ("depth", depth, "" if variant == "few" else variant, rest)
+        recipes["_".join(filter(None, parts))] = replace(base, architecture=architecture)
+    return Experiment(recipes)
+
+
+def depth_seeds(variant: str, profile: str, small: bool) -> Experiment:
+    """Five convolutions of `depths` with three seeds."""
+    label = "depth_5" if variant == "few" else f"depth_5_{variant}"
+    five = {label: depths(variant, profile, small).recipes[label]}
+    return Experiment(five, more_seeds(profile, 2))
+
+
+def images(variant: str, profile: str, small: bool) -> Experiment:
+    """Five convolutions of `depths` on a quarter and on half of the images, with as many steps."""
+    ((label, one),) = depth_seeds(variant, profile, small).recipes.items()
+    recipes = {}
+    for times in (4, 2):
+        count = (one.train_images or ALL_IMAGES) // times
+        part = dict(batch_size=one.batch_size // times, train_images=count)
+        recipes[f"{label}_of_{times}"] = replace(one, **part)
+    return Experiment(recipes)
+
+
+def patience(profile: str, small: bool) -> Experiment:
+    """Shallow, deep and deeper with 30 epochs in bfloat16, three seeds."""
+    usual = models(("shallow", "deep", "deeper"), profile, small).recipes
+    long = {} if profile == "smoke" else {"epochs": 30}
+    return Experiment(
+        {f"{name}_long": replace(r, precision="bfloat16", **long) for name, r in usual.items()},
+        more_seeds(profile, 2),
+    )
+
+
+# --- the list ---------------------------------------------------------------------------------
+
+FOUR = ("fully_connected", "shallow", "deep", "deeper")
+# name: (what makes it of profile and `small`, what it is published on)
+EXPERIMENTS: dict[str, tuple[Callable[[str, bool], Experiment], tuple[str, ...]]] = {
+    "one_layer": (partial(shuffled, ("fully_connected",)), BOTH),
+    "neighbours": (partial(shuffled, ("hidden_layer", "shallow")), BOTH),
+    "shallow_seeds": (partial(seeds, "shallow", 4), BOTH),
+    "kernels": (kernels, BOTH),
+    "kernel_seeds": (kernel_seeds, BOTH),
+    "rates": (rates, BOTH),
+    "search": (search, BOTH),
+    "regularised": (regularised, BOTH),
+    "regularised_rates": (regularised_rates, BOTH),
+    "regularised_deep": (regularised_deep, BOTH),
+    "ladder": (ladder, BOTH),
+    "depths_few": (partial(depths, "few"), BOTH),
+    "depth_seeds_few": (partial(depth_seeds, "few"), BOTH),
+    "images_few": (partial(images, "few"), BOTH),
+    "depths_all": (partial(depths, "all"), REAL),
+    "depth_seeds_all": (partial(depth_seeds, "all"), REAL),
+    "images_all": (partial(images, "all"), REAL),
+    "patience": (patience, REAL),
+    "depths_long": (partial(depths, "long"), REAL),
+    "models": (partial(models, FOUR), BOTH),
+    "seminar": (partial(models, (*FOUR[1:], "deeper_256_last")), REAL),
+}
+ALWAYS = {"seminar": "seminar"}  # experiments of one profile, whatever is asked for, smoke apart
+
+
+def jobs(name: str, profile: str, small: bool, seed: int = runs.SEED) -> dict[str, list[Job]]:
+    """The trainings of an experiment or of one model, by label: seed by seed, fold by fold.
+
+    seed: the reader's, which comes first. Raises ValueError for an unknown name or profile, naming
+    the known ones. Introduced in notebook 06.
+    """
+    known_or_refuse("profile", profile, PROFILES)
+    known_or_refuse("model or experiment", name, [*SETTINGS, *EXPERIMENTS])
+    make = EXPERIMENTS[name][0] if name in EXPERIMENTS else partial(models, (name,))
+    profile = ALWAYS.get(name, profile) if profile != "smoke" else profile
+    found = make(profile, small)
+    numbers = dict.fromkeys((seed, *found.more_seeds))  # a reader's 1 counts once
+    return {
+        label: [
+            Job(f"{label}-{profile}", one, number, fold)
+            for number in numbers
+            for fold in found.folds
+        ]
+        for label, one in found.recipes.items()
+    }
+
+
+def train(
+    name: str,
+    faces: Faces,
+    profile: str,
+    seed: int = runs.SEED,
+    retrain: bool = False,
+    backend: str = "sequential",
+) -> dict[str, list[Run]]:
+    """The runs of an experiment by label, one a seed (and fold), from disk or trained now.
+
+    See `runs.train_all`. Introduced in notebook 03.
+    """
+    wanted = jobs(name, profile, faces.small, seed)
+    found = iter(runs.train_all(sum(wanted.values(), []), faces, backend, retrain=retrain))
+    return {label: [next(found) for _ in each] for label, each in wanted.items()}
+
+
+def published(name: str, profile: str = "short") -> dict[str, list[Run]]:
+    """The published runs of an experiment on FER2013, by label, whatever data the reader has.
+
+    Introduced in notebook 05.
+    """
+    wanted = jobs(name, profile, small=False).items()
+    found = {label: [runs.published_run(job) for job in each] for label, each in wanted}
+    return {label: [run for run in each if run] for label, each in found.items()}
+
+
+def to_publish(kind: str) -> list[Job]:
+    """Every job whose run is published on `fer2013` or on `synthetic`, each once."""
+    names = [name for name, (_, places) in EXPERIMENTS.items() if kind in places]
+    wanted = [jobs(name, "short", small=kind == "synthetic") for name in names]
+    listed = [job for each in wanted for group in each.values() for job in group]
+    firsts: dict = {}
+    for job in listed:
+        firsts.setdefault((job.recipe, job.seed, job.fold), job)
+    return list(firsts.values())

@@ -1,0 +1,200 @@
+"""The author's room: what writes data/published and the notebooks' outputs. No reader enters it."""
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from unittest.mock import patch  # sets environment variables for a while, nothing else
+
+import nbformat
+import pandas as pd
+import torch
+
+from fer_utils import data, experiments, home, ledger, runs, series, write_atomic
+from fer_utils.data import Faces
+from fer_utils.models import build, multiply_adds, parameters
+from fer_utils.runs import Run
+from fer_utils.seminar import CLAIMS
+
+# ---------------------------------------------------------------- runs
+
+WITH_WEIGHTS = ("fully_connected-short", "deeper-short")  # notebooks 03 and 10 look into these
+
+
+def publish_runs(faces: Faces) -> list[Path]:
+    """Copy finished own runs of all experiments on `faces` to data/published; write results.csv.
+
+    Metrics are those of the weights as shipped (float16), or as they would be. Returns the folders
+    that are new or changed. Raises RunError unless `faces` has the official split or is drawn.
+    """
+    _check_split(faces)
+    drawn, changed = "-synthetic" * faces.synthetic, []
+    for job in experiments.to_publish(runs.kind(faces)):
+        target = runs.PUBLISHED / f"{job.title}{drawn}"
+        run, known = runs.own_run(job, faces), runs.load_run(target, "published run")
+        if run and not (known and known.history == run.history):
+            publish_run(replace(run, job=job), faces, target)
+            changed.append(target)
+    rows = [results_row(run) for run in runs.published_runs() if run.job.fold is None]
+    table = pd.DataFrame(rows).to_csv(index=False, lineterminator="\n")
+    write_atomic(runs.PUBLISHED / "results.csv", table.encode())
+    return changed
+
+
+def publish_run(run: Run, faces: Faces, target: Path) -> None:
+    """Write the run's folder in data/published: no labels, no pictures; of a fold its record."""
+    if target.exists():
+        shutil.rmtree(target)
+    record = run.record | {"name": run.job.name, "data": runs.kind(faces)}
+    if run.job.fold is None:
+        runs.save_weights(run.model(), target, torch.float16)
+        if (run.folder / "filters.safetensors").exists():
+            filters = torch.from_numpy(run.filters).half()
+            runs.save_tensors({"filters": filters}, target / "filters.safetensors")
+    runs.write_json(target / "run.json", record)
+    if run.job.fold is None:
+        shipped = runs.load_run(target, "published run")
+        for split in ("validation", "test"):
+            shipped.metrics(split, faces)
+        if run.job.title not in WITH_WEIGHTS:
+            (target / "weights.safetensors").unlink()
+
+
+def results_row(run: Run) -> dict:
+    """One line of results.csv, the source of every table of published results."""
+    validation, test = (run.published_metrics()[split] for split in ("validation", "test"))
+    architecture = run.recipe.architecture
+    return {
+        "name": run.job.name,
+        "seed": run.job.seed,
+        "epochs": len(run.history),
+        "validation_accuracy": round(validation["accuracy"], 5),
+        "test_accuracy": round(test["accuracy"], 5),
+        "test_accuracy_clean": round(test["accuracy_clean"], 5),
+        "macro_f1": round(test["macro_f1"], 5),
+        "minutes": round(run.provenance["seconds"] / 60, 1),
+        "device": run.provenance["device"],
+        "precision": run.recipe.precision,
+        "parameters": parameters(build(architecture)),
+        "multiply_adds": multiply_adds(architecture),
+    }
+
+
+def _check_split(faces: Faces) -> None:
+    if not (faces.official or faces.synthetic):
+        raise runs.RunError(
+            f"{faces.title} has not FER2013's official split, so nothing on it is published: use"
+            " --data fer2013 or --data synthetic."
+        )
+
+
+# ---------------------------------------------------------------- notebooks
+
+
+def publish_notebooks(source: str = "auto", names=None) -> None:
+    """Run the notebooks as a reader with the published runs only would; write the outputs back.
+
+    `source` is what `data.load` takes, `names` what `series.select` takes. It happens in a home
+    of its own, `home()/publishing`, with faces hidden. What the notebooks kept on the seminar's
+    claims goes to data/published/claims.json; a notebook that shows a claim which changed runs
+    once more. On drawn faces outputs and claims stay as they are, and changed code is marked as
+    waiting: see `mark_pending`. Raises RunError for data of another split, NotebookFailed for a
+    notebook that failed; no output is written then.
+    """
+    faces = data.load(source)
+    _check_split(faces)
+    room, chosen = (home() / "publishing").resolve(), series.select(names)
+    # A name is looked up in this home, not in the room.
+    source = "synthetic" if faces.synthetic else str((home() / faces.source).resolve())
+    for folder in ("runs", "claims"):
+        shutil.rmtree(room / folder, ignore_errors=True)
+    with patch.dict(os.environ, FER_HOME=str(room), FER_HIDE_FACES="1"):
+        for row in [] if faces.synthetic else ledger.published_rows():
+            ledger.keep(row, faces)  # so that the ledger of notebook 09 is full
+        out = series.run(source, names=names).parent
+        changed = set() if faces.synthetic else publish_claims(faces)
+        if again := [notebook.name for notebook in chosen if _shows(notebook, changed)]:
+            series.run(source, names=again, out=out)
+    for notebook in chosen:
+        write_back = mark_pending if faces.synthetic else publish_outputs
+        write_back(out / f"{notebook.name}.ipynb", notebook.path)
+    for path in sorted((room / "runs").glob("*/run.json")):
+        if "-smoke-" not in path.parent.name:
+            print(f"{path.parent.name} was trained while publishing: publish it too.")
+
+
+def publish_claims(faces) -> set[str]:
+    """Write what is kept on `faces` to data/published/claims.json; return which claims changed."""
+    before, kept = ledger.published_claims(), ledger.kept_claims(faces).assign(data="fer2013")
+    changed = (kept[before.columns] != before).any(axis=1)
+    rows = kept[kept["verdict"] != ledger.NOT_RUN].reset_index()
+    rows = rows[["claim", "measured", "verdict", "notebook", "data"]].to_dict("records")
+    text = json.dumps(rows, indent=1, ensure_ascii=False) + "\n"
+    write_atomic(ledger.PUBLISHED_CLAIMS, text.encode())
+    return set(changed.index[changed])
+
+
+def _shows(notebook, changed: set[str]) -> bool:
+    """True if the notebook's tables show the published word on one of these claims."""
+    everything = "published_claims" in notebook.path.read_text(encoding="utf-8")
+    return any(everything or notebook.name[:2] in CLAIMS[claim].notebooks for claim in changed)
+
+
+def source_hash(notebook) -> str:
+    """Return the sha256 (hex) of all code cells' sources: outputs kept under it are fresh."""
+    sources = [
+        cell.source
+        for cell in notebook.cells
+        if cell.cell_type == "code" and "injected-parameters" not in cell.metadata.get("tags", [])
+    ]
+    return hashlib.sha256("\0".join(sources).encode()).hexdigest()
+
+
+def publish_outputs(executed_path: Path, notebook_path: Path) -> None:
+    """Write the outputs of an executed copy back into the notebook in notebooks/.
+
+    Only outputs move: neither papermill's cell and metadata nor widget states come along.
+    Execution counts become 1..n and `fer_source_hash` is set. Raises NotebookFailed when the
+    copy did not run to its end or the notebook's code has changed since.
+    """
+    executed, notebook = _same_code(executed_path, notebook_path)
+    outputs = {cell.id: cell.outputs for cell in executed.cells if cell.cell_type == "code"}
+    for number, cell in enumerate(series.code_cells(notebook), 1):
+        cell.outputs, cell.execution_count = outputs[cell.id], number
+        for output in cell.outputs:
+            if output.output_type == "execute_result":
+                output.execution_count = number
+    notebook.metadata = dict(
+        fer_source_hash=source_hash(notebook),
+        language_info={"name": "python"},
+        kernelspec={"name": "python3", "display_name": "Python 3", "language": "python"},
+    )
+    _write(notebook, notebook_path)
+
+
+def mark_pending(executed_path: Path, notebook_path: Path) -> None:
+    """Note in the notebook that its code, as it is now, ran whole and waits for FER2013.
+
+    Sets `fer_pending_hash` where the outputs are of other code, and leaves them as they are;
+    `publish_outputs` removes it. Raises NotebookFailed as that does.
+    """
+    _, notebook = _same_code(executed_path, notebook_path)
+    if source_hash(notebook) != notebook.metadata.get("fer_source_hash"):
+        notebook.metadata["fer_pending_hash"] = source_hash(notebook)
+    else:
+        notebook.metadata.pop("fer_pending_hash", None)
+    _write(notebook, notebook_path)
+
+
+def _same_code(executed_path: Path, notebook_path: Path) -> tuple:
+    executed = series.check_executed(executed_path)
+    notebook = nbformat.read(notebook_path, as_version=4)
+    if source_hash(executed) != source_hash(notebook):
+        raise series.NotebookFailed(f"{notebook_path} has changed since it was run: run it again.")
+    return executed, notebook
+
+
+def _write(notebook, path: Path) -> None:
+    write_atomic(path, f"{nbformat.writes(notebook)}\n".encode())

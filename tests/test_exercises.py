@@ -1,0 +1,54 @@
+"""An exercise that is open, wrong or broken never stops a notebook, and says what to do."""
+
+import numpy as np
+import pytest
+
+from fer_utils import exercises
+
+
+def said(capsys, *arguments):
+    exercises.check(*arguments)
+    (line,) = capsys.readouterr().out.splitlines()
+    return line
+
+
+def broken(answer):
+    raise KeyError("no such face")
+
+
+def test_an_open_exercise_is_not_tested(capsys):
+    assert said(capsys, None, broken, broken) == "not attempted yet"
+
+
+@pytest.mark.parametrize("answer", [4, 0, False, np.int64(4), np.arange(5)])
+def test_each_right_answer_is_ticked(capsys, answer):
+    assert said(capsys, answer, lambda given: np.size(given) > 0, broken) == "✓"
+
+
+def test_a_wrong_answer_gets_its_hint(capsys):
+    assert said(capsys, 3, lambda given: given == 4, "one more") == "not yet: one more"
+    hint = "{} is odd".format
+    assert said(capsys, 3, lambda given: given == 4, hint) == "not yet: 3 is odd"
+
+
+@pytest.mark.parametrize(
+    "answer, test, hint",
+    [(3, broken, "look closer"), (3, broken, "{} is odd".format), (3, lambda given: False, broken)],
+)
+def test_what_is_raised_is_named(capsys, answer, test, hint):
+    line = said(capsys, answer, test, hint)
+    assert line.startswith("not yet: ") and "KeyError" in line and "no such face" in line
+    assert isinstance(hint, str) == ("look closer" in line)
+
+
+def test_an_array_where_a_number_is_asked_for_is_no_crash(capsys):
+    line = said(capsys, np.arange(3), lambda given: given == 4, "one number")
+    assert line.startswith("not yet: one number") and "ValueError" in line
+
+
+def test_an_interrupt_is_not_swallowed():
+    def stopped(answer):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        exercises.check(1, stopped, "")

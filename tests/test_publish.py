@@ -1,0 +1,215 @@
+"""What is published comes from a run as a reader's; changed code can wait for FER2013."""
+
+import json
+import os
+
+import nbformat
+import patterns
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from small_notebooks import VALUES
+
+from fer_utils import data, ledger, publish, runs, series
+
+
+class Official(data.Faces):
+    """A small data set that counts as FER2013's official split."""
+
+    official = True
+
+
+@pytest.fixture
+def claims(tmp_path, monkeypatch):
+    """The path of published claims of the test's own: digits and bn."""
+    path = tmp_path / "published" / "claims.json"
+    path.parent.mkdir()
+    rows = [
+        dict(claim="digits", measured="old", verdict="holds", notebook="03", data="fer2013"),
+        dict(claim="bn", measured="late", verdict="holds", notebook="07", data="fer2013"),
+    ]
+    path.write_text(json.dumps(rows), "utf-8")
+    monkeypatch.setattr(ledger, "PUBLISHED_CLAIMS", path)
+    return path
+
+
+def load(monkeypatch, faces):
+    """Let every source be these faces."""
+    monkeypatch.setattr(data, "load", lambda source="auto": faces)
+
+
+def read(path):
+    return nbformat.read(path, as_version=4)
+
+
+def printed(path):
+    return "".join(out.get("text", "") for cell in read(path).cells[1:] for out in cell.outputs)
+
+
+# ---------------------------------------------------------------- all notebooks
+
+KEEP = """
+import types
+from pathlib import Path
+from fer_utils import ledger
+faces = types.SimpleNamespace(synthetic=False, fingerprint={mark!r}, title="fer2013")
+ledger.PUBLISHED_CLAIMS = Path({claims!r})
+"""
+
+
+@pytest.fixture
+def setup(claims):
+    """The first cell of a small notebook: the official faces' mark, the test's own claims."""
+    return KEEP.format(mark=patterns.faces().fingerprint, claims=str(claims))
+
+
+def test_outputs_are_those_of_a_reader_without_own_runs(write, claims, monkeypatch, tmp_path):
+    show = "import os; print(DATA, PROFILE, os.environ['FER_HOME'], os.environ['FER_HIDE_FACES'])"
+    source = write("03_three", show)
+    own = tmp_path / "home" / "publishing" / "runs"
+    (own / "left-short-s42-0").mkdir(parents=True)
+    (own / "left-short-s42-0" / "run.json").write_text("{}")
+    load(monkeypatch, patterns.faces(kind=Official))
+    environment = dict(os.environ)
+    publish.publish_notebooks("fer2013")
+    place = tmp_path / "home" / "patterns"  # what the name stands for in the author's home
+    assert printed(source) == f"{place} short {tmp_path / 'home' / 'publishing'} 1\n"
+    assert not (own / "left-short-s42-0").exists()
+    assert dict(os.environ) == environment
+
+
+def test_what_changed_is_shown_by_the_outputs(write, claims, setup, monkeypatch):
+    """03 has new words, so its table and the ledger of 09 are made once more; 05 is left alone."""
+    count = "with open('{}.log', 'a') as log:\n    log.write('x')"
+    shipped = "print(list(ledger.published_claims()['measured'][['digits', 'bn']]))"
+    paths = [
+        write(name, setup, count.format(name), *sources)
+        for name, *sources in (
+            ("03_three", "ledger.verdict('digits', 'new', False, faces)", shipped),
+            ("05_five",),
+            ("09_nine", shipped, "print(list(ledger.kept_claims(faces)['measured'][['bn']]))"),
+        )
+    ]
+    load(monkeypatch, patterns.faces(kind=Official))
+    publish.publish_notebooks("fer2013")
+    rows = json.loads(claims.read_text("utf-8"))
+    assert [(row["claim"], row["measured"], row["data"]) for row in rows] == [
+        ("digits", "new", "fer2013"),
+        ("bn", "late", "fer2013"),
+    ]
+    assert "['new', 'late']" in printed(paths[0])
+    assert printed(paths[2]) == "['new', 'late']\n['late']\n", "the ledger is full"
+    runs = [len((path.parent / f"{path.stem}.log").read_text()) for path in paths]
+    assert runs == [2, 1, 2]
+
+
+def test_a_training_while_publishing_is_named(write, claims, monkeypatch, capsys):
+    train = (
+        "import os\nfrom pathlib import Path\n"
+        "for name in ('deep-short-s42-0', 'deep-smoke-s42-1', 'deep-short-s42-2'):\n"
+        "    folder = Path(os.environ['FER_HOME']) / 'runs' / name\n"
+        "    folder.mkdir(parents=True)\n"
+        "    if name[-1] != '2': (folder / 'run.json').touch()"
+    )
+    write("03_three", train)
+    load(monkeypatch, patterns.faces(kind=Official))
+    publish.publish_notebooks("fer2013")
+    lines = [line for line in capsys.readouterr().out.splitlines() if "trained" in line]
+    assert len(lines) == 1 and lines[0].startswith("deep-short-s42-0 ")
+
+
+def test_one_failure_leaves_every_notebook_as_it_was(write, claims, setup, monkeypatch):
+    paths = [
+        write("03_three", setup, "ledger.verdict('digits', 'new', True, faces)"),
+        write("05_five", "1 / 0"),
+    ]
+    before = [path.read_bytes() for path in (*paths, claims)]
+    load(monkeypatch, patterns.faces(kind=Official))
+    with pytest.raises(series.NotebookFailed, match="05_five"):
+        publish.publish_notebooks("fer2013")
+    assert [path.read_bytes() for path in (*paths, claims)] == before
+
+
+def test_another_split_is_refused_before_anything_runs(write, claims, monkeypatch):
+    write("03_three")
+    monkeypatch.setattr(series, "execute", None)  # calling it would fail
+    load(monkeypatch, patterns.faces())
+    with pytest.raises(runs.RunError, match="patterns"):
+        publish.publish_notebooks("patterns")
+
+
+# ---------------------------------------------------------------- code that waits for FER2013
+
+
+def test_without_fer2013_changed_code_waits_and_outputs_stay(write, claims, monkeypatch, tmp_path):
+    source = write("03_three", "print(1)")
+    series.execute(source, tmp_path / "done.ipynb", VALUES)
+    publish.publish_outputs(tmp_path / "done.ipynb", source)
+    published = read(source)
+
+    drawn = data.Faces(**vars(patterns.faces()) | {"source": "synthetic"})
+    load(monkeypatch, drawn)
+    publish.publish_notebooks("synthetic")
+    assert read(source) == published, "nothing has changed: nothing waits"
+
+    changed = read(source)
+    changed.cells.append(new_code_cell("print(DATA)"))
+    nbformat.write(changed, source)
+    before = claims.read_bytes()
+    publish.publish_notebooks("synthetic")
+    waiting = read(source)
+    assert waiting.cells == changed.cells and claims.read_bytes() == before
+    assert waiting.metadata.fer_pending_hash == publish.source_hash(changed)
+    assert waiting.metadata.fer_source_hash == publish.source_hash(published)
+
+    load(monkeypatch, patterns.faces(kind=Official))
+    publish.publish_notebooks("fer2013")
+    assert "fer_pending_hash" not in read(source).metadata
+    assert read(source).metadata.fer_source_hash == publish.source_hash(changed)
+
+
+def test_code_that_does_not_run_whole_cannot_wait(write, claims, monkeypatch, tmp_path):
+    source = write("03_three", "1 / 0")
+    before = source.read_bytes()
+    load(monkeypatch, data.Faces(**vars(patterns.faces()) | {"source": "synthetic"}))
+    with pytest.raises(series.NotebookFailed, match="03_three"):
+        publish.publish_notebooks("synthetic")
+    with pytest.raises(series.NotebookFailed):
+        publish.mark_pending(source, source)  # it was never executed
+    assert source.read_bytes() == before
+
+
+# ---------------------------------------------------------------- one notebook
+
+
+def test_publish_moves_outputs_and_nothing_else(write, tmp_path):
+    source = write("01_one", "6 * 7", "# nothing to see", "print('seen')")
+    series.execute(source, tmp_path / "done.ipynb", VALUES)
+    before = nbformat.read(source, as_version=4)
+    publish.publish_outputs(tmp_path / "done.ipynb", source)
+    after = nbformat.read(source, as_version=4)
+    nbformat.validate(after)
+    assert [(cell.id, cell.source, cell.metadata) for cell in after.cells] == [
+        (cell.id, cell.source, cell.metadata) for cell in before.cells
+    ]
+    code = [cell for cell in after.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == [1, 2, 3, 4]
+    assert code[1].outputs[0]["execution_count"] == 2
+    assert code[1].outputs[0]["data"]["text/plain"] == "42"
+    assert code[3].outputs[0]["text"] == "seen\n"
+    assert set(after.metadata) == {"kernelspec", "language_info", "fer_source_hash"}
+    assert after.metadata.fer_source_hash == publish.source_hash(before)
+
+    before.cells[2].source = "6 * 8"
+    nbformat.write(before, source)
+    with pytest.raises(series.NotebookFailed, match="has changed since it was run"):
+        publish.publish_outputs(tmp_path / "done.ipynb", source)
+
+
+def test_source_hash_sees_code_only():
+    notebook = new_notebook(cells=[new_markdown_cell("# a"), new_code_cell("x = 1")])
+    first = publish.source_hash(notebook)
+    notebook.cells[0].source = "# b"
+    notebook.cells.insert(1, new_code_cell("y", metadata={"tags": ["injected-parameters"]}))
+    assert publish.source_hash(notebook) == first
+    notebook.cells[2].source = "x = 2"
+    assert publish.source_hash(notebook) != first
