@@ -51,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
     train = commands.add_parser("train", help="train models and experiments, or go on training")
     train.add_argument("names", nargs="*", metavar="NAME", help="models and experiments")
     train.add_argument("--list", action="store_true", help="say which there are, with minutes")
-    train.add_argument("--all-published", action="store_true", help="every run that is published")
+    train.add_argument("--all-published", action="store_true", help="make the published runs again")
     train.add_argument("--epochs", type=int, help="how many (default: the recipe's)")
     train.add_argument("--threads", type=int, help="CPU threads (default: all cores)")
     train.add_argument("--retrain", action="store_true", help="train what is there, too")
@@ -108,9 +108,10 @@ def train_models(options) -> None:
         jobs += [job for group in groups.values() for job in group]
     if options.epochs:
         jobs = [replace(job, recipe=replace(job.recipe, epochs=options.epochs)) for job in jobs]
-    place = machine.cluster(options.scheduler) if options.backend == "dask" else nullcontext()
-    with place:
-        found = runs.train_all(jobs, faces, options.backend, options.workers, options.retrain)
+    where = (options.backend, options.workers, options.retrain)
+    dask = options.backend == "dask"
+    with machine.cluster(options.scheduler, options.workers) if dask else nullcontext():
+        found = runs.train_all(jobs, faces, *where, published=not options.all_published)
     for run in found if options.json else ():
         last = run.history[-1]
         row = {"name": run.job.title, "seed": run.job.seed, "epochs": last["epoch"]}

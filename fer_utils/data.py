@@ -439,7 +439,7 @@ def fetch(path: str | Path | None = None, seminar_split: bool = False) -> Faces:
 
     path: a folder, zip, tar or csv to copy; None downloads Kaggle's copy through kagglehub.
     Raises DataError if the download fails or class counts are not the known ones; what was fetched
-    before then stays. Introduced in notebook 01.
+    before then stays.
     """
     name = "fer2013-seminar-split" if seminar_split else "fer2013"
     origin = download(KAGGLE[name]) if path is None else Path(path).expanduser().resolve()

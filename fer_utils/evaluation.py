@@ -15,7 +15,7 @@ def predict(model: torch.nn.Module, images, batch_size: int | None = None) -> np
     """Class probabilities, float32 [n, 7], rows summing to 1, of images uint8 [n, 48, 48].
 
     Runs in evaluation mode on the model's device and leaves the model in it.
-    Introduced in notebook 03.
+    Introduced in notebook 07.
     """
     model.eval()
     return torch.cat([part.softmax(1) for part in logits(model, images, batch_size)]).cpu().numpy()
@@ -45,14 +45,10 @@ def metrics(labels: np.ndarray, predicted: np.ndarray) -> dict:
     with np.errstate(invalid="ignore"):
         recall = matrix.diagonal() / matrix.sum(1)
     f1 = sk.f1_score(labels, predicted, labels=classes, average="macro", zero_division=0)
-    return {
-        "n": int(matrix.sum()),
-        "accuracy": float(matrix.trace() / matrix.sum()),
-        "balanced_accuracy": float(np.nanmean(recall)),
-        "macro_f1": float(f1),
-        "recall": recall.tolist(),
-        "confusion": matrix.tolist(),
-    }
+    means = {"accuracy": float(matrix.trace() / matrix.sum())}
+    means |= {"balanced_accuracy": float(np.nanmean(recall)), "macro_f1": float(f1)}
+    by_class = {"recall": recall.tolist(), "confusion": matrix.tolist()}
+    return {"n": int(matrix.sum())} | means | by_class
 
 
 class Score(NamedTuple):
@@ -67,7 +63,7 @@ class Score(NamedTuple):
 
 
 def score(right: np.ndarray) -> Score:
-    """The score of correct/incorrect answers, bool [n]. Introduced in notebook 03."""
+    """The score of correct/incorrect answers, bool [n]."""
     interval = wilson_interval(right.sum(), len(right))
     return Score(*(100 * float(share) for share in (right.mean(), *interval)))
 

@@ -1,12 +1,13 @@
 """Every list of trainings that a notebook shows, by name, in the order of the notebooks.
 
 An experiment is recipes (by label), seeds and, for a search, folds. `train` gives its runs, from
-disk where they are; `python -m fer_utils train NAME` is the same. Introduced in notebook 05.
+disk where they are; `python -m fer_utils train NAME` is the same. Introduced in notebook 03.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import product
 
 from fer_utils import runs
 from fer_utils.cross_validation import Fold
@@ -122,9 +123,7 @@ def regularised(profile: str, small: bool) -> Experiment:
     size = few(profile, small, epochs=25)
     parts = {"plain": (False, False), "batch_norm": (True, False)}
     parts |= {"dropout": (False, True), "both": (True, True)}
-    return Experiment(
-        {f"shallow_{name}": constant("shallow", *both, **size) for name, both in parts.items()}
-    )
+    return Experiment({f"shallow_{n}": constant("shallow", *p, **size) for n, p in parts.items()})
 
 
 def regularised_rates(profile: str, small: bool) -> Experiment:
@@ -214,10 +213,9 @@ def patience(profile: str, small: bool) -> Experiment:
     """Shallow, deep and deeper with 30 epochs in bfloat16, three seeds."""
     usual = models(("shallow", "deep", "deeper"), profile, small).recipes
     long = {} if profile == "smoke" else {"epochs": 30}
-    return Experiment(
-        {f"{name}_long": replace(r, precision="bfloat16", **long) for name, r in usual.items()},
-        more_seeds(profile, 2),
-    )
+    long |= {"precision": "bfloat16"}
+    recipes = {f"{name}_long": replace(one, **long) for name, one in usual.items()}
+    return Experiment(recipes, more_seeds(profile, 2))
 
 
 # --- the list ---------------------------------------------------------------------------------
@@ -250,7 +248,7 @@ EXPERIMENTS: dict[str, tuple[Callable[[str, bool], Experiment], tuple[str, ...]]
 ALWAYS = {"seminar": "seminar"}  # experiments of one profile, whatever is asked for, smoke apart
 
 
-def jobs(name: str, profile: str, small: bool, seed: int = runs.SEED) -> dict[str, list[Job]]:
+def jobs(name: str, profile: str, small: bool, seed=runs.SEED) -> dict[str, list[Job]]:
     """The trainings of an experiment or of one model, by label: seed by seed, fold by fold.
 
     seed: the reader's, which comes first. Raises ValueError for an unknown name or profile, naming
@@ -261,38 +259,28 @@ def jobs(name: str, profile: str, small: bool, seed: int = runs.SEED) -> dict[st
     make = EXPERIMENTS[name][0] if name in EXPERIMENTS else partial(models, (name,))
     profile = ALWAYS.get(name, profile) if profile != "smoke" else profile
     found = make(profile, small)
-    numbers = dict.fromkeys((seed, *found.more_seeds))  # a reader's 1 counts once
-    return {
-        label: [
-            Job(f"{label}-{profile}", one, number, fold)
-            for number in numbers
-            for fold in found.folds
-        ]
-        for label, one in found.recipes.items()
-    }
+    parts = list(product(dict.fromkeys((seed, *found.more_seeds)), found.folds))  # each seed once
+
+    def named(label: str, one: Recipe) -> list[Job]:
+        return [Job(f"{label}-{profile}", one, number, fold) for number, fold in parts]
+
+    return {label: named(label, one) for label, one in found.recipes.items()}
 
 
-def train(
-    name: str,
-    faces: Faces,
-    profile: str,
-    seed: int = runs.SEED,
-    retrain: bool = False,
-    backend: str = "sequential",
-) -> dict[str, list[Run]]:
+def train(name, faces: Faces, profile, seed=runs.SEED, retrain=False) -> dict[str, list[Run]]:
     """The runs of an experiment by label, one a seed (and fold), from disk or trained now.
 
     See `runs.train_all`. Introduced in notebook 03.
     """
     wanted = jobs(name, profile, faces.small, seed)
-    found = iter(runs.train_all(sum(wanted.values(), []), faces, backend, retrain=retrain))
+    found = iter(runs.train_all(sum(wanted.values(), []), faces, retrain=retrain))
     return {label: [next(found) for _ in each] for label, each in wanted.items()}
 
 
 def published(name: str, profile: str = "short") -> dict[str, list[Run]]:
     """The published runs of an experiment on FER2013, by label, whatever data the reader has.
 
-    Introduced in notebook 05.
+    Introduced in notebook 03.
     """
     wanted = jobs(name, profile, small=False).items()
     found = {label: [runs.published_run(job) for job in each] for label, each in wanted}

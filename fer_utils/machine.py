@@ -18,7 +18,7 @@ from fer_utils import ROOT
 
 
 def pick_device() -> torch.device:
-    """The fastest device at hand: CUDA, Apple's MPS, or the CPU. Introduced in notebook 03."""
+    """The fastest device at hand: CUDA, Apple's MPS, or the CPU."""
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
@@ -69,12 +69,12 @@ def provenance(device: torch.device) -> dict:
     revision: of this repository, as `git describe --always --dirty` has it; None without git.
     """
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-    return {
-        "date": date.today().isoformat(),
-        "device": name,
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+    host = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    place = {"date": date.today().isoformat(), "device": name, "machine": host}
+    versions = {"python": platform.python_version(), "torch": torch.__version__}
+    return place | {
         "threads": torch.get_num_threads(),
-        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        "versions": versions,
         "revision": revision(),
     }
 
@@ -90,17 +90,25 @@ def revision() -> str | None:
 
 
 @contextmanager
-def cluster(scheduler: str | None):
+def cluster(scheduler: str | None, workers: int = -1):
     """While open, joblib's backend `dask` works on the cluster at this address; for None on a new
-    one on this machine. Raises ValueError if dask is not installed or nobody answers there.
+    one on this machine, of so many processes (-1: one a core). Raises ValueError if dask is not
+    installed, or if no scheduler with a worker answers.
     """
     try:
         from distributed import Client
     except ImportError as error:
         raise ValueError("dask is not installed: `pip install -e .[cluster]`.") from error
+    # memory_limit=0: else dask stops or kills a worker for memory that a training needs
+    own = dict(threads_per_worker=1, memory_limit=0, dashboard_address=None)
+    own["n_workers"] = workers if workers > 0 else None
     try:
-        client = Client(scheduler, timeout=10)
-    except OSError as error:
+        client = Client(scheduler, timeout=10, **({} if scheduler else own))
+    except Exception as error:  # whatever stands at that address, it is no scheduler
         raise ValueError(f"no dask scheduler answers at {scheduler}: start one first.") from error
     with client:
+        try:
+            client.wait_for_workers(1, timeout=10)
+        except OSError as error:
+            raise ValueError(f"{scheduler} has no workers: start one first.") from error
         yield client

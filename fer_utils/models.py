@@ -140,7 +140,7 @@ def build(
 
 
 def parameters(model: nn.Module) -> int:
-    """Number of trained parameters. Introduced in notebook 05."""
+    """Number of trained parameters. Introduced in notebook 03."""
     return sum(parameter.numel() for parameter in model.parameters())
 
 

@@ -1,7 +1,7 @@
 """Train or load: one folder a run, resumable, locked, never mixed up with another.
 
 A run's identity is its recipe, the data's fingerprint, the seed and `TRAINING_VERSION`.
-Own runs lie in data/runs, published ones in data/published. Introduced in notebook 03.
+Own runs lie in data/runs, published ones in data/published. Introduced in notebook 05.
 """
 
 import hashlib
@@ -10,6 +10,8 @@ import json
 import os
 import pickle
 import shutil
+import threading
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -105,10 +107,8 @@ class Run:
         """The trained network in evaluation mode. Raises RunError where no weights are kept."""
         path = self.folder / "weights.safetensors"
         if not path.exists():
-            raise RunError(
-                f"{self.folder.name} is published without weights: set RETRAIN = True to train it"
-                " here."
-            )
+            name = self.folder.name
+            raise RunError(f"{name} is published without weights: RETRAIN = True trains it here.")
         recipe = self.recipe
         network = build(recipe.architecture, recipe.dropout_convolution, recipe.dropout_hidden)
         network.load_state_dict(safetensors.torch.load_file(path))
@@ -160,12 +160,10 @@ class Run:
 
     def describe(self) -> str:
         """One line: name, seed, origin, epochs and validation accuracy."""
-        last = self.history[-1]
+        last, where = self.history[-1], f"{self.job.name}, seed {self.job.seed}: {self.origin}"
         when = "" if self.origin == "trained now" else f" of {self.provenance['date']}"
-        return (
-            f"{self.job.name}, seed {self.job.seed}: {self.origin}{when}, {last['epoch']} epochs,"
-            f" validation accuracy {last['validation_accuracy']:.2%}"
-        )
+        accuracy = f"validation accuracy {last['validation_accuracy']:.2%}"
+        return f"{where}{when}, {last['epoch']} epochs, {accuracy}"
 
 
 def paired(first: Run, second: Run, split: str, faces: Faces) -> tuple[np.ndarray, np.ndarray]:
@@ -191,11 +189,8 @@ def measure(model: nn.Module, split: str, faces: Faces) -> dict:
     predicted = predict(model, images).argmax(1)
     right = predicted == labels
     clean = ~np.isin(image_hashes(images), image_hashes(faces.split("train")[0]))
-    return metrics(labels, predicted) | {
-        "correct": np.packbits(right).tobytes().hex(),
-        "n_clean": int(clean.sum()),
-        "accuracy_clean": float(right[clean].mean()),
-    }
+    without = {"n_clean": int(clean.sum()), "accuracy_clean": float(right[clean].mean())}
+    return metrics(labels, predicted) | {"correct": np.packbits(right).tobytes().hex()} | without
 
 
 # --- finding a run ----------------------------------------------------------------------------
@@ -211,7 +206,7 @@ def published_run(job: Job, faces: Faces | None = None) -> Run | None:
     """The published run of this job that is offered on `faces`, or None.
 
     On FER2013 it is where the class counts by split are the official ones, on drawn faces where
-    they are of the same version. Without `faces`: the run on FER2013. Introduced in notebook 05.
+    they are of the same version. Without `faces`: the run on FER2013.
     """
     for run in published_runs(kind(faces)):
         wanted = (job.recipe, job.seed, job.fold)
@@ -265,30 +260,27 @@ def train_or_load(job: Job, faces: Faces, retrain: bool = False) -> Run:
 
     retrain: train even if there is one. An interrupted training goes on after its last whole epoch.
     Prints where the run comes from, and one line an epoch. A second process asking for the same
-    run waits for the first. Introduced in notebook 03.
+    run waits for the first.
     """
     (run,) = train_all([job], faces, retrain=retrain)
     return run
 
 
 def train_all(
-    jobs: list[Job],
-    faces: Faces,
-    backend: str = "sequential",
-    workers: int = -1,
-    retrain: bool = False,
+    jobs, faces: Faces, backend="sequential", workers=-1, retrain=False, published=True
 ) -> list[Run]:
     """The runs of many jobs, in their order; trained is what has no own and no published run.
 
     backend: joblib's name of it: `sequential` (here, one after the other), `loky` (`workers`
     processes of one thread, -1 for one a core) or, when installed, `dask` (a cluster, whose
     workers share FER_HOME). A worker loads the data by its source: a task carries no pixels.
-    retrain: see `train_or_load`. Introduced in notebook 06.
+    retrain: see `train_or_load`. published: whether a published run counts as there.
+    Introduced in notebook 06.
     """
     # Two names of the same numbers (the ladder's last row is a depth of 08) are one training.
     todo: dict[str, Job] = {}
     for job in jobs:
-        if retrain or known_run(job, faces) is None:
+        if retrain or not (own_run(job, faces) or published and published_run(job, faces)):
             todo.setdefault(job.key(faces), job)
     made = each_trained(list(todo.values()), faces, backend, workers, retrain)
     if len(todo) > 1:
@@ -320,19 +312,23 @@ def known_run(job: Job, faces: Faces) -> Run | None:
     return run and replace(run, job=job)  # the same numbers may have been made under another name
 
 
-def train_elsewhere(
-    job: Job, source: str, fingerprint: str, folder: str, retrain: bool = False
-) -> Run:
+# A worker of many threads (dask's default): random numbers belong to the process, so they take turns.
+ONE_AT_A_TIME = threading.Lock()
+
+
+def train_elsewhere(job: Job, source, fingerprint, folder, retrain=False) -> Run:
     """`train_run` in another process or on another machine, with one thread, by the data's source.
 
     folder: FER_HOME, where all workers write. Raises RunError if the data found there is another.
+    Prints nothing: many workers' lines would mix.
     """
     os.environ["FER_HOME"] = folder
-    torch.set_num_threads(1)
-    faces = loaded(source)
-    if faces.fingerprint != fingerprint:
-        raise RunError(f"{source} holds other faces here than where the work was given out.")
-    return train_run(job, faces, retrain)
+    silent = redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO())
+    with ONE_AT_A_TIME, silent[0], silent[1], machine.threads(1):
+        faces = loaded(source)
+        if faces.fingerprint != fingerprint:
+            raise RunError(f"{source} holds other faces here than where the work was given out.")
+        return train_run(job, faces, retrain)
 
 
 @lru_cache(1)
@@ -363,10 +359,8 @@ def train_run(job: Job, faces: Faces, retrain: bool = False) -> Run:
             print(f"Stopped after {epochs}; run again to go on.")
             raise
         except OSError as error:
-            raise RunError(
-                f"{folder} cannot be written ({error.strerror}): make room, then run again to go"
-                " on."
-            ) from error
+            advice = "make room, then run again to go on."
+            raise RunError(f"{folder} cannot be written ({error.strerror}): {advice}") from error
     return load_run(folder, "trained now")
 
 
@@ -398,12 +392,9 @@ def progress_line(history: list[dict], epochs: int) -> str:
     row = history[-1]
     pace = sum(each["seconds"] for each in history) / len(history)
     left = clock(pace * (epochs - row["epoch"]))
-    return (
-        f"epoch {row['epoch']:3d}/{epochs}"
-        f"  validation accuracy {row['validation_accuracy']:6.2%}"
-        f"  loss {row['validation_loss']:.3f} (training {row['train_loss']:.3f})"
-        f"  {row['seconds']:.1f} s, {left} left"
-    )
+    losses = f"loss {row['validation_loss']:.3f} (training {row['train_loss']:.3f})"
+    reached = f"validation accuracy {row['validation_accuracy']:6.2%}  {losses}"
+    return f"epoch {row['epoch']:3d}/{epochs}  {reached}  {row['seconds']:.1f} s, {left} left"
 
 
 def save_checkpoint(state: State, folder: Path) -> None:
@@ -445,17 +436,10 @@ def finish(state: State, job: Job, faces: Faces, folder: Path) -> None:
     if state.filters:
         save_tensors({"filters": torch.stack(state.filters)}, folder / "filters.safetensors")
     seconds = round(sum(row["seconds"] for row in state.history), 1)
-    record = {
-        "name": job.name,
-        "recipe": job.recipe.identity(),
-        "seed": job.seed,
-        "fold": job.fold and asdict(job.fold),
-        "training_version": TRAINING_VERSION,
-        "fingerprint": faces.fingerprint,
-        "data": faces.title,
-        "history": state.history,
-        "provenance": machine.provenance(state.device) | {"seconds": seconds},
-    }
+    record = {"name": job.name, "recipe": job.recipe.identity(), "seed": job.seed}
+    record |= {"fold": job.fold and asdict(job.fold), "training_version": TRAINING_VERSION}
+    record |= {"fingerprint": faces.fingerprint, "data": faces.title, "history": state.history}
+    record["provenance"] = machine.provenance(state.device) | {"seconds": seconds}
     write_json(folder / "run.json", record)
     for path in [*folder.glob("*.pt"), *folder.glob(".*.part")]:
         path.unlink()
@@ -463,11 +447,9 @@ def finish(state: State, job: Job, faces: Faces, folder: Path) -> None:
 
 def save_weights(model: nn.Module, folder: Path, dtype: torch.dtype) -> None:
     """weights.safetensors: matrices and filters as `dtype`, biases and statistics as they are."""
-    tensors = {
-        name: tensor.detach().cpu().to(dtype if tensor.ndim > 1 else tensor.dtype)
-        for name, tensor in model.state_dict().items()
-    }
-    save_tensors(tensors, folder / "weights.safetensors")
+    tensors = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
+    smaller = {name: tensor.to(dtype) for name, tensor in tensors.items() if tensor.ndim > 1}
+    save_tensors(tensors | smaller, folder / "weights.safetensors")
 
 
 def save_tensors(tensors: dict[str, torch.Tensor], path: Path) -> None:

@@ -93,7 +93,7 @@ def start(recipe: Recipe, faces: Faces, seed: int, device: torch.device | None =
 def batches(images: int, batch_size: int) -> int:
     """Steps an epoch: the rest that does not fill a batch waits for the next epoch's shuffle.
 
-    Introduced in notebook 06.
+    Introduced in notebook 05.
     """
     return max(1, images // batch_size)
 
@@ -221,10 +221,7 @@ def tensors(faces: Faces, split: str, device: torch.device) -> tuple[torch.Tenso
 def loss_and_accuracy(
     model: nn.Module, images: torch.Tensor, labels: torch.Tensor
 ) -> tuple[float, float]:
-    """Mean cross-entropy (nats) and accuracy (0 … 1) in evaluation mode.
-
-    Introduced in notebook 03.
-    """
+    """Mean cross-entropy (nats) and accuracy (0 … 1) in evaluation mode."""
     model.eval()
     scores = torch.cat(list(logits(model, images)))
     right = scores.argmax(1) == labels
