@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
-from fer_utils import data
+from fer_utils import data, runs
 from fer_utils.models import Plain
 from fer_utils.recipes import Recipe
 from fer_utils.runs import Job
@@ -68,3 +68,8 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+def train_or_load(recipe=RECIPE, faces_=None, seed=runs.SEED, retrain=False, name="tiny-short"):
+    """`runs.train_or_load` of a recipe by itself."""
+    return runs.train_or_load(Job(name, recipe, seed), faces_ or faces(), retrain)
