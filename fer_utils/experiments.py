@@ -37,9 +37,9 @@ def models(names: tuple[str, ...], profile: str, small: bool) -> Experiment:
     return Experiment({name: recipe(name, profile, small) for name in names})
 
 
-def seeds(name: str, more: int, profile: str, small: bool) -> Experiment:
-    """One model with `more` other seeds than the reader's."""
-    found = models((name,), profile, small)
+def seeds(names: tuple[str, ...], more: int, profile: str, small: bool) -> Experiment:
+    """Models with `more` other seeds than the reader's."""
+    found = models(names, profile, small)
     return replace(found, more_seeds=more_seeds(profile, more))
 
 
@@ -225,7 +225,7 @@ FOUR = ("fully_connected", "shallow", "deep", "deeper")
 EXPERIMENTS: dict[str, tuple[Callable[[str, bool], Experiment], tuple[str, ...]]] = {
     "one_layer": (partial(shuffled, ("fully_connected",)), BOTH),
     "neighbours": (partial(shuffled, ("hidden_layer", "shallow")), BOTH),
-    "shallow_seeds": (partial(seeds, "shallow", 4), BOTH),
+    "shallow_seeds": (partial(seeds, ("shallow",), 4), BOTH),
     "kernels": (kernels, BOTH),
     "kernel_seeds": (kernel_seeds, BOTH),
     "rates": (rates, BOTH),
@@ -243,6 +243,7 @@ EXPERIMENTS: dict[str, tuple[Callable[[str, bool], Experiment], tuple[str, ...]]
     "patience": (patience, REAL),
     "depths_long": (partial(depths, "long"), REAL),
     "models": (partial(models, FOUR), BOTH),
+    "drawn_seeds": (partial(seeds, ("fully_connected", "deeper"), 2), ("synthetic",)),
     "seminar": (partial(models, (*FOUR[1:], "deeper_256_last")), REAL),
 }
 ALWAYS = {"seminar": "seminar"}  # experiments of one profile, whatever is asked for, smoke apart

@@ -312,7 +312,7 @@ def known_run(job: Job, faces: Faces) -> Run | None:
     return run and replace(run, job=job)  # the same numbers may have been made under another name
 
 
-# A worker of many threads (dask's default): random numbers belong to the process, so they take turns.
+# Threads of one worker (dask's default) take turns: random numbers belong to the process.
 ONE_AT_A_TIME = threading.Lock()
 
 

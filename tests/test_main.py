@@ -10,9 +10,9 @@ import patterns
 import pytest
 import torch
 
-from fer_utils import ROOT, __main__, cross_validation, data, runs, seminar, series
+from fer_utils import ROOT, data, experiments, publish, recipes, runs, series
 from fer_utils.__main__ import main
-from fer_utils.recipes import recipe
+from fer_utils.runs import Job
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -50,14 +50,13 @@ def test_train_ends_with_one_line_of_json_and_retrains_nothing(table, monkeypatc
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "Data: faces.csv: 70 train, 14 validation, 14 test"
     result = json.loads(lines[-1])
-    assert list(result) == ["model", "profile", "seed", "epochs", "validation_accuracy", "seconds"]
+    assert list(result) == ["name", "seed", "epochs", "validation_accuracy", "seconds"]
     (record,) = [
         json.loads(path.read_text("utf-8")) for path in (runs.home() / "runs").glob("*/run.json")
     ]
     last = record["history"][-1]
     assert result == {
-        "model": "fully_connected",
-        "profile": "short",
+        "name": "fully_connected-short-s3",
         "seed": 3,
         "epochs": 30,
         "validation_accuracy": last["validation_accuracy"],
@@ -87,21 +86,52 @@ def test_threads_and_epochs(table, capsys):
         assert option in one_error(capsys)
 
 
-def test_publish_takes_some_notebooks(table, monkeypatch, capsys):
-    asked, written = [], []
-    monkeypatch.setattr(runs, "publish_runs", lambda faces, weights: [])
-    monkeypatch.setattr(cross_validation, "publish_folds", lambda faces: None)
-    monkeypatch.setattr(seminar, "publish_claims", lambda faces: None)
-    monkeypatch.setattr(series, "publish_outputs", lambda executed, path: written.append(path.stem))
-    monkeypatch.setenv("FER_PUBLISHING", "0")  # put back after the test
+def test_several_names_and_an_experiment_each_give_their_runs(table, capsys):
+    command = ["train", "fully_connected", "one_layer", "--profile", "smoke", "--data", table]
+    assert main([*command, "--json"]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line[0] == "{"]
+    names = ["fully_connected-smoke", "fully_connected-smoke", "fully_connected_shuffled-smoke"]
+    assert [row["name"] for row in rows] == names
+    assert len(list((runs.home() / "runs").glob("*/run.json"))) == 2, "equal trainings are one"
 
-    def record(source, names):
-        asked.append(names)
-        return ROOT / "reports" / "index.html"
 
-    monkeypatch.setattr(series, "run", record)
+def test_two_processes_give_a_search_the_same_numbers_as_one(table, capsys):
+    command = ["train", "search", "--profile", "smoke", "--data", table, "--epochs", "1", "--json"]
+    reached = []
+    for more in (["--threads", "1"], ["--backend", "loky", "--workers", "2", "--retrain"]):
+        assert main(command + more) == 0
+        lines = [line for line in capsys.readouterr().out.splitlines() if line[:1] == "{"]
+        reached.append([json.loads(line)["validation_accuracy"] for line in lines])
+    assert len(reached[0]) == 24 and reached[0] == reached[1]
+
+
+def test_the_list_has_every_name_with_its_runs_and_minutes(capsys, monkeypatch):
+    monkeypatch.setattr(runs, "PUBLISHED", ROOT / "data" / "published")
+    assert main(["train", "--list"]) == 0
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert set(lines) == {*recipes.SETTINGS, *experiments.EXPERIMENTS}
+    assert "24 runs" in lines["search"] and "24 published" in lines["search"]
+    seconds = runs.published_run(Job("a", recipes.recipe("deep", "short", False)))
+    assert f"{seconds.provenance['seconds'] / 60:.1f} minutes" in lines["deep"]
+
+
+def test_all_published_runs_are_made_again_and_then_kept(table, monkeypatch, capsys):
+    tiny = Job("tiny-short", replace(patterns.RECIPE, epochs=1))
+    monkeypatch.setattr(experiments, "to_publish", lambda kind: [tiny])
+    monkeypatch.setattr(runs, "published_run", lambda job, faces=None: pytest.fail("was taken"))
+    command = ["train", "--all-published", "--data", table]
+    assert main(command) == 0
+    assert "trained now" in capsys.readouterr().out
+    assert main(command) == 0
+    assert "own run" in capsys.readouterr().out
+
+
+def test_publish_hands_on_data_and_notebooks(table, monkeypatch):
+    asked = []
+    monkeypatch.setattr(publish, "publish_runs", lambda faces: [])
+    monkeypatch.setattr(publish, "publish_notebooks", lambda *given: asked.append(given))
     assert main(["publish", "03", "--data", table]) == 0
-    assert asked == [["03"]] and written == ["03_fully_connected_baseline"]
+    assert asked == [(table, ["03"])]
 
 
 # ---------------------------------------------------------------- errors
@@ -141,10 +171,25 @@ def test_a_failed_notebook_fails_the_command(table, monkeypatch, capsys):
 
 
 def test_a_diverged_training_is_one_sentence(table, monkeypatch, capsys):
-    steep = replace(recipe("fully_connected"), learning_rate=1e38, batch_size=16)
-    monkeypatch.setattr(__main__, "recipe", lambda model, profile, faces: steep)
+    one = recipes.recipe("fully_connected", "short", small=True)
+    steep = Job("steep-short", replace(one, learning_rate=1e38, batch_size=16))
+    monkeypatch.setattr(experiments, "jobs", lambda *given: {"steep": [steep]})
     assert main(["train", "fully_connected", "--data", table]) == 1
     assert "choose a smaller" in one_error(capsys)
+
+
+@pytest.mark.parametrize("names", [["deepest"], []])
+def test_train_names_what_it_knows(names, table, capsys):
+    assert main(["train", *names, "--data", table]) == 1
+    line = one_error(capsys)
+    assert "fully_connected" in line and "patience" in line if names else "--list" in line
+
+
+def test_a_cluster_that_is_not_there_is_one_sentence(table, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    command = ["train", "fully_connected", "--data", table, "--backend", "dask"]
+    assert main(command) == 1
+    assert "pip install" in one_error(capsys)
 
 
 def test_unpublishable_data(table, capsys):
@@ -152,9 +197,7 @@ def test_unpublishable_data(table, capsys):
     assert "official split" in one_error(capsys)
 
 
-@pytest.mark.parametrize(
-    "wrong", [["train", "deepest"], ["train", "deep", "--profile", "fast"], ["fly"], []]
-)
+@pytest.mark.parametrize("wrong", [["train", "deep", "--profile", "fast"], ["fly"], []])
 def test_what_argparse_refuses(wrong, capsys):
     with pytest.raises(SystemExit) as error:
         main(wrong)
@@ -202,5 +245,5 @@ def test_an_interrupt_is_130(table, monkeypatch):
     def stopped(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(runs, "train_or_load", stopped)
+    monkeypatch.setattr(runs, "train_run", stopped)
     assert main(["train", "shallow", "--data", table]) == 130

@@ -143,12 +143,15 @@ def test_pictures_are_neither_flat_nor_burnt_out(drawn):
     assert (images == 255).mean() < 0.05
 
 
+NETWORKS = ("fully_connected", "shallow", "deeper")
+
+
 @pytest.mark.parametrize("seed", [42, 1, 2])
 def test_depth_helps_on_drawn_faces_and_nothing_is_perfect(seed):
     """Read from the published runs of what `run` trains on drawn faces."""
     drawn = data.load("synthetic")
-    recipes = [recipe(model, "short", drawn) for model in ("fully_connected", "shallow", "deeper")]
-    published = [runs.published_run(each, seed, drawn) for each in recipes]
+    recipes = {name: recipe(name, "short", drawn.small) for name in NETWORKS}
+    published = [runs.published_run(runs.Job(n, r, seed), drawn) for n, r in recipes.items()]
     reached = [run.history[-1]["validation_accuracy"] for run in published]
     assert 1 / 7 < reached[0] < reached[1] < reached[2] < 0.9
 

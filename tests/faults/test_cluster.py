@@ -85,8 +85,9 @@ def kill_one_of(client, home, killed):
             assert time.monotonic() < deadline, "no worker trains"
             time.sleep(0.02)
         os.kill(next(iter(pids.values())), signal.SIGKILL)
-        for path in found:
-            saved = runs.read_checkpoint(path.with_name("checkpoint.pt"))
+        for path in found:  # the other worker goes on: its newest may be between two names
+            names = [path.with_name("checkpoint.pt"), path]
+            saved = runs.read_checkpoint(next(name for name in names if name.exists()))
             killed[path.parent.name] = saved["history"]
     except BaseException as error:
         killed["error"] = error

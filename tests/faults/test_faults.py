@@ -16,18 +16,18 @@ from pathlib import Path
 import patterns
 import pytest
 import torch
+from patterns import train_or_load
 
 import fer_utils
 from fer_utils import runs, training
 from fer_utils.__main__ import main
-from fer_utils.runs import RunError, train_or_load
+from fer_utils.runs import Job, RunError
 
 TESTS = Path(patterns.__file__).parent
 RECIPE = replace(patterns.RECIPE, epochs=6)
 TRAIN = """
 import dataclasses, patterns
-from fer_utils import runs
-runs.train_or_load(dataclasses.replace(patterns.RECIPE, epochs=6), patterns.faces())
+patterns.train_or_load(dataclasses.replace(patterns.RECIPE, epochs=6))
 """
 # The second checkpoint's bytes are written, but not yet renamed, when the power goes.
 KILLED_IN_SAVE = """
@@ -71,7 +71,7 @@ def start(*arguments, **environment):
 
 
 def read_until(process, word):
-    """The output's lines up to the first that holds ``word``."""
+    """The output's lines up to the first that holds `word`."""
     lines = []
     for line in process.stdout:
         lines.append(line)
@@ -365,8 +365,7 @@ runs.train = waiting
 
 
 def test_a_lock_left_by_a_killed_process_does_not_block(home, faces):
-    key = runs.identity(RECIPE, faces, 42)[:12]
-    lock = home / "runs" / f"tiny-short-s42-{key}.lock"
+    lock = Job("tiny-short", RECIPE).folder(faces).with_suffix(".lock")
     lock.parent.mkdir(parents=True)
     lock.touch()
     assert train_or_load(RECIPE, faces).origin == "trained now"
