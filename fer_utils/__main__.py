@@ -135,6 +135,7 @@ def publish_results(options) -> None:
     """`publish`: own runs to data/published, and the notebooks' outputs."""
     for folder in publish.publish_runs(data.load(options.data)):
         print(folder.relative_to(ROOT))
+    publish.publish_readme()
     publish.publish_notebooks(options.data, options.notebooks)
 
 

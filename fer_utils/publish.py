@@ -12,11 +12,11 @@ import nbformat
 import pandas as pd
 import torch
 
-from fer_utils import data, experiments, home, ledger, runs, series, write_atomic
+from fer_utils import ROOT, data, experiments, home, ledger, runs, series, write_atomic
 from fer_utils.data import Faces
 from fer_utils.models import build, multiply_adds, parameters
 from fer_utils.runs import Run
-from fer_utils.seminar import CLAIMS
+from fer_utils.seminar import ACCURACY, CLAIMS
 
 # ---------------------------------------------------------------- runs
 
@@ -43,6 +43,11 @@ def publish_runs(faces: Faces) -> list[Path]:
     return changed
 
 
+def publish_readme(path: Path = ROOT / "README.md") -> None:
+    """Write README's table of results anew."""
+    write_atomic(path, fill_table(path.read_text(encoding="utf-8")).encode())
+
+
 def publish_run(run: Run, faces: Faces, target: Path) -> None:
     """Write the run's folder in data/published: no labels, no pictures; of a fold its record."""
     if target.exists():
@@ -66,20 +71,42 @@ def results_row(run: Run) -> dict:
     """One line of results.csv, the source of every table of published results."""
     validation, test = (run.published_metrics()[split] for split in ("validation", "test"))
     architecture = run.recipe.architecture
-    return {
-        "name": run.job.name,
-        "seed": run.job.seed,
-        "epochs": len(run.history),
-        "validation_accuracy": round(validation["accuracy"], 5),
-        "test_accuracy": round(test["accuracy"], 5),
-        "test_accuracy_clean": round(test["accuracy_clean"], 5),
-        "macro_f1": round(test["macro_f1"], 5),
-        "minutes": round(run.provenance["seconds"] / 60, 1),
-        "device": run.provenance["device"],
-        "precision": run.recipe.precision,
-        "parameters": parameters(build(architecture)),
-        "multiply_adds": multiply_adds(architecture),
-    }
+    row = {"name": run.job.name, "seed": run.job.seed, "epochs": len(run.history)}
+    row["validation_accuracy"] = round(validation["accuracy"], 5)
+    measures = {"accuracy": "test_accuracy", "accuracy_clean": "test_accuracy_clean"}
+    for measure, column in (measures | {"macro_f1": "macro_f1"}).items():
+        row[column] = round(test[measure], 5)
+    row["minutes"] = round(run.provenance["seconds"] / 60, 1)
+    row |= {"device": run.provenance["device"], "precision": run.recipe.precision}
+    row["parameters"] = parameters(build(architecture))
+    return row | {"multiply_adds": multiply_adds(architecture)}
+
+
+def fill_table(text: str) -> str:
+    """README's text with each row of its table of results filled from data/published.
+
+    A row starts with a model in words and the run's name in backticks; the rest is written anew.
+    """
+    known = {run.job.title: run for run in runs.published_runs()}
+
+    def filled(line: str) -> str:
+        label, name, *_ = [cell.strip() for cell in line.strip("| ").split("|")] + [""]
+        run = known.get(name.strip("`")) if name.startswith("`") else None
+        return f"| {label} | {name} | {' | '.join(result_cells(run))} |" if run else line
+
+    return "\n".join(map(filled, text.split("\n")))
+
+
+def result_cells(run: Run) -> list[str]:
+    """What README says of a run: the seminar's number, ours, without leaks, validation, …"""
+    test, validation = (run.score(split) for split in ("test", "validation"))
+    seminars = ACCURACY.get(run.job.name.partition("-")[0])
+    interval = f"{test.percent:.2f} ({test.low:.1f} to {test.high:.1f})"
+    clean = 100 * run.published_metrics()["test"]["accuracy_clean"]
+    accuracies = [f"{seminars:.2f}" if seminars else "–", interval, f"{clean:.2f}"]
+    size = f"{parameters(build(run.recipe.architecture)):,}"
+    minutes = f"{run.provenance['seconds'] / 60:.1f}, {run.provenance['device']}"
+    return [*accuracies, f"{validation.percent:.2f}", size, minutes]
 
 
 def _check_split(faces: Faces) -> None:
@@ -144,20 +171,18 @@ def _shows(notebook, changed: set[str]) -> bool:
 
 def source_hash(notebook) -> str:
     """Return the sha256 (hex) of all code cells' sources: outputs kept under it are fresh."""
-    sources = [
-        cell.source
-        for cell in notebook.cells
-        if cell.cell_type == "code" and "injected-parameters" not in cell.metadata.get("tags", [])
-    ]
-    return hashlib.sha256("\0".join(sources).encode()).hexdigest()
+    codes = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    own = [c for c in codes if "injected-parameters" not in c.metadata.get("tags", [])]
+    return hashlib.sha256("\0".join(cell.source for cell in own).encode()).hexdigest()
 
 
 def publish_outputs(executed_path: Path, notebook_path: Path) -> None:
     """Write the outputs of an executed copy back into the notebook in notebooks/.
 
     Only outputs move: neither papermill's cell and metadata nor widget states come along.
-    Execution counts become 1..n and `fer_source_hash` is set. Raises NotebookFailed when the
-    copy did not run to its end or the notebook's code has changed since.
+    Execution counts become 1..n, `fer_source_hash` and, where it is new, `fer_seconds` are set.
+    Raises NotebookFailed when the copy did not run to its end or the notebook's code has changed
+    since.
     """
     executed, notebook = _same_code(executed_path, notebook_path)
     outputs = {cell.id: cell.outputs for cell in executed.cells if cell.cell_type == "code"}
@@ -166,11 +191,10 @@ def publish_outputs(executed_path: Path, notebook_path: Path) -> None:
         for output in cell.outputs:
             if output.output_type == "execute_result":
                 output.execution_count = number
-    notebook.metadata = dict(
-        fer_source_hash=source_hash(notebook),
-        language_info={"name": "python"},
-        kernelspec={"name": "python3", "display_name": "Python 3", "language": "python"},
-    )
+    seconds = notebook.metadata.get("fer_seconds", round(executed.metadata.papermill.duration))
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    kept = dict(kernelspec=kernel, language_info={"name": "python"}, fer_seconds=seconds)
+    notebook.metadata = kept | {"fer_source_hash": source_hash(notebook)}
     _write(notebook, notebook_path)
 
 

@@ -7,7 +7,6 @@ run only after `execute` has checked it.
 
 import io
 import os
-import signal
 import time
 from pathlib import Path
 from textwrap import indent
@@ -19,7 +18,7 @@ from ipykernel.kernelspec import get_kernel_dict
 from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpec
 
-from fer_utils import ROOT, home
+from fer_utils import ROOT, home, machine
 from fer_utils.progress import clock
 from fer_utils.report import write_report
 
@@ -28,39 +27,25 @@ DATA_NAMES = ("auto", "synthetic", "fer2013", "fer2013-seminar-split")
 
 
 class Notebook(NamedTuple):
-    """One notebook of the series: file name without ending, and its share of the whole run.
+    """One notebook of the series: its file, and its share of the whole run.
 
-    `seconds` is what it may take on synthetic faces at `short` on two CPU cores; all fourteen
-    together stay within 15 minutes. It drives the display of the time left.
+    `seconds` is what it may take on synthetic faces at `short` on two CPU cores, `fer_seconds` in
+    its metadata; all fourteen together stay within 15 minutes. It drives the time left.
     """
 
-    name: str
+    path: Path
     seconds: int
 
     @property
-    def path(self) -> Path:
-        return FOLDER / f"{self.name}.ipynb"
+    def name(self) -> str:
+        return self.path.stem
 
 
-NOTEBOOKS = tuple(
-    Notebook(name, seconds)
-    for name, seconds in {
-        "01_dataset": 25,
-        "02_class_imbalance": 30,
-        "03_fully_connected_baseline": 50,
-        "04_convolution_blocks": 25,
-        "05_shallow_cnn": 90,
-        "06_cross_validation": 90,
-        "07_deep_cnn": 110,
-        "08_deeper_cnn": 120,
-        "09_results": 40,
-        "10_first_layer_activations": 50,
-        "11_beyond_the_seminar": 90,
-        "12_imbalance_remedies": 80,
-        "13_how_good_are_the_labels": 50,
-        "14_your_own_photo": 30,
-    }.items()
-)
+def notebooks() -> list[Notebook]:
+    """Return all notebooks of the series, in order."""
+    paths = sorted(FOLDER.glob("[0-9][0-9]_*.ipynb"))
+    metadata = [nbformat.read(path, as_version=4).metadata for path in paths]
+    return [Notebook(p, m.get("fer_seconds", 60)) for p, m in zip(paths, metadata, strict=True)]
 
 
 class NotebookFailed(RuntimeError):
@@ -73,7 +58,7 @@ def select(names=None) -> list[Notebook]:
     `names` are file names or their beginnings ("03"). Raises ValueError for a name that fits
     no notebook.
     """
-    existing = [notebook for notebook in NOTEBOOKS if notebook.path.exists()]
+    existing = notebooks()
     wanted = tuple(str(name).removesuffix(".ipynb") for name in names or [""])
     for name in wanted:
         if not any(notebook.name.startswith(name) for notebook in existing):
@@ -97,7 +82,7 @@ def run(data="auto", profile="short", seed=42, names=None, out=None, keep_going=
     run); what it got done is kept as NN_name.failed.ipynb. Ctrl+C and SIGTERM stop the running
     notebook cleanly and raise KeyboardInterrupt.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # from now on it acts as Ctrl+C
+    machine.terminate_as_interrupt()
     chosen, results = select(names), {}
     out = Path(out or home() / "reports" / time.strftime("%Y-%m-%d_%H-%M-%S")).resolve()
     out.mkdir(parents=True, exist_ok=True)
@@ -136,19 +121,10 @@ def execute(source: Path, target: Path, parameters: dict, timeout=None) -> None:
         declared = list(papermill.inspect_notebook(str(source)))
         if unknown := ", ".join(sorted(parameters.keys() - set(declared))):
             raise NotebookFailed(f"no parameter {unknown}; its cell `parameters` sets {declared}")
-        papermill.execute_notebook(
-            source,
-            running,
-            parameters,
-            cwd=source.parent,
-            kernel_name="python3",
-            kernel_manager_class=_this_interpreter(),
-            progress_bar=False,
-            coalesce_streams=True,
-            execution_timeout=timeout,
-            stdout_file=_Indented(),
-            stderr_file=_Indented(),
-        )
+        options = dict(kernel_name="python3", kernel_manager_class=_this_interpreter())
+        options |= dict(cwd=source.parent, execution_timeout=timeout, progress_bar=False)
+        streams = dict(coalesce_streams=True, stdout_file=_Indented(), stderr_file=_Indented())
+        papermill.execute_notebook(source, running, parameters, **options, **streams)
         check_executed(running)
         os.replace(running, target)
     except Exception as error:
@@ -197,9 +173,8 @@ def _this_interpreter() -> type:
 
     class ThisInterpreter(AsyncKernelManager):
         # Quiet: the kernel warns about its local connection at each start.
-        kernel_spec = KernelSpec(
-            **get_kernel_dict(["--log-level=ERROR"]), env={"FER_HOME": str(home().resolve())}
-        )
+        _kernel = get_kernel_dict(["--log-level=ERROR"])
+        kernel_spec = KernelSpec(**_kernel, env={"FER_HOME": str(home().resolve())})
 
     return ThisInterpreter
 

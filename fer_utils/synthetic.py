@@ -10,6 +10,8 @@ the face to the right, y from the height of the nose's bridge downwards, the chi
 `faces` also plants FER2013's faults, so that a notebook that looks for them finds some.
 """
 
+import tomllib
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -21,15 +23,8 @@ VERSION = 2  # raised when the same seed would draw other faces: caches are keye
 SIZE = 48
 BLOCK = 100  # faces drawn at once: keeps the arrays inside the processor's cache
 
-ACTION_UNITS = {
-    "angry": (4, 5, 7, 23),
-    "disgust": (9, 15, 17),
-    "fear": (1, 2, 4, 5, 20, 26),
-    "happy": (6, 12),
-    "neutral": (),
-    "sad": (1, 4, 15),
-    "surprise": (1, 2, 5, 26),
-}
+DRAWING = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+ACTION_UNITS, TRAITS = DRAWING["action_units"], DRAWING["traits"]
 UNITS = sorted({unit for units in ACTION_UNITS.values() for unit in units})
 
 SPLIT_SIZES = {"train": 3000, "validation": 700, "test": 700}
@@ -39,52 +34,6 @@ CONFLICTING = 0.03  # share of these copies that carries another label than thei
 BLACK = 3  # all-black images among the training images
 
 INTENSITY = (0.8, 1.0)  # beta distribution: many weak, some clear faces, few between
-
-# What differs between people and pictures: lowest and highest value, evenly distributed.
-TRAITS = {
-    # the person at rest
-    "width": (0.68, 0.82),
-    "jaw": (0.05, 0.40),
-    "skin": (0.58, 0.86),
-    "age": (0.0, 1.0),
-    "hair": (0.06, 0.42),
-    "hairline": (-0.80, -0.52),
-    "parting": (-0.3, 0.3),
-    "long_hair": (0.0, 1.0),
-    "bald": (0.0, 1.0),
-    "glasses": (0.0, 1.0),
-    "beard": (0.0, 1.0),
-    "eye_x": (0.30, 0.37),
-    "eye_width": (0.14, 0.18),
-    "lid": (0.055, 0.085),
-    "iris": (0.05, 0.3),
-    "gaze": (-0.05, 0.05),
-    "brow_y": (-0.33, -0.25),
-    "brow_slope": (-0.05, 0.05),
-    "brow_thickness": (0.025, 0.05),
-    "nose_y": (0.22, 0.32),
-    "nose_width": (0.10, 0.16),
-    "mouth_y": (0.50, 0.60),
-    "mouth_width": (0.22, 0.32),
-    "lips": (0.03, 0.075),
-    "mouth_rest": (-0.03, 0.03),
-    "teeth": (-0.1, 1.0),
-    "speaking": (-0.2, 0.06),
-    # the picture
-    "tilt": (-0.14, 0.14),
-    "yaw": (-0.22, 0.22),
-    "pitch": (-0.05, 0.05),
-    "scale": (25.0, 29.0),
-    "shift_x": (-2.0, 2.0),
-    "shift_y": (-2.0, 2.0),
-    "blur": (1.1, 2.4),
-    "noise": (0.003, 0.02),
-    "background": (0.2, 0.6),
-    "gamma": (0.85, 1.2),
-    "light_x": (-0.3, 0.3),
-    "light_y": (-0.2, 0.2),
-    "exposure": (0.85, 1.1),
-}
 
 
 def faces(seed=0):

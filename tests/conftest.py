@@ -72,11 +72,9 @@ def write(tmp_path, monkeypatch):
     folder = tmp_path / "note books é"
     folder.mkdir()
     monkeypatch.setattr(series, "FOLDER", folder)
-    monkeypatch.setattr(series, "NOTEBOOKS", ())
     monkeypatch.setenv("FER_HOME", str(tmp_path / "home"))
 
     def write(name, *sources, **parts):
-        monkeypatch.setattr(series, "NOTEBOOKS", (*series.NOTEBOOKS, series.Notebook(name, 5)))
         return small_notebooks.write(folder / f"{name}.ipynb", *sources, **parts)
 
     return write

@@ -129,6 +129,7 @@ def test_all_published_runs_are_made_again_and_then_kept(table, monkeypatch, cap
 def test_publish_hands_on_data_and_notebooks(table, monkeypatch):
     asked = []
     monkeypatch.setattr(publish, "publish_runs", lambda faces: [])
+    monkeypatch.setattr(publish, "publish_readme", lambda: None)
     monkeypatch.setattr(publish, "publish_notebooks", lambda *given: asked.append(given))
     assert main(["publish", "03", "--data", table]) == 0
     assert asked == [(table, ["03"])]

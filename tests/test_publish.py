@@ -196,7 +196,7 @@ def test_publish_moves_outputs_and_nothing_else(write, tmp_path):
     assert code[1].outputs[0]["execution_count"] == 2
     assert code[1].outputs[0]["data"]["text/plain"] == "42"
     assert code[3].outputs[0]["text"] == "seen\n"
-    assert set(after.metadata) == {"kernelspec", "language_info", "fer_source_hash"}
+    assert set(after.metadata) == {"kernelspec", "language_info", "fer_source_hash", "fer_seconds"}
     assert after.metadata.fer_source_hash == publish.source_hash(before)
 
     before.cells[2].source = "6 * 8"

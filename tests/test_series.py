@@ -24,14 +24,18 @@ def no_unfinished(folder):
 
 
 def test_the_whole_series_has_its_quarter_of_an_hour():
-    assert [note.name[:2] for note in series.NOTEBOOKS] == [f"{n:02d}" for n in range(1, 15)]
-    assert sum(note.seconds for note in series.NOTEBOOKS) <= 15 * 60
+    notebooks = series.notebooks()
+    assert [n.name[:2] for n in notebooks] == [f"{i:02d}" for i in range(1, len(notebooks) + 1)]
+    assert sum(notebook.seconds for notebook in notebooks) <= 15 * 60
+    for notebook in notebooks:
+        metadata = nbformat.read(notebook.path, as_version=4).metadata
+        assert metadata.fer_seconds == notebook.seconds, f"{notebook.name} says nothing"
 
 
 def test_select_takes_existing_notebooks_in_order(write):
     write("01_one")
     write("02_two")
-    series.NOTEBOOKS += (series.Notebook("03_not_written_yet", 5),)
+    (series.FOLDER / "notes.ipynb").write_text("{}")
     assert [note.name for note in series.select()] == ["01_one", "02_two"]
     assert [note.name for note in series.select(["02", "01_one.ipynb"])] == ["01_one", "02_two"]
     with pytest.raises(ValueError, match="'03'.*01_one, 02_two"):
@@ -183,7 +187,6 @@ def test_sigterm_lets_the_kernel_save_and_ends_cleanly(write, tmp_path):
     program = (
         "from pathlib import Path; from fer_utils import series\n"
         f"series.FOLDER = Path({str(series.FOLDER)!r})\n"
-        "series.NOTEBOOKS = (series.Notebook('01_one', 5),)\n"
         f"series.run(out={str(tmp_path / 'out')!r})"
     )
     runner = subprocess.Popen(
