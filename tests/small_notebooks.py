@@ -18,7 +18,7 @@ def write(path: Path, *sources, heading=None, parameters=PARAMETERS) -> Path:
         new_code_cell(parameters, metadata={"tags": ["parameters"]}),
     ]
     cells += [new_code_cell(source) for source in sources]
-    nbformat.write(new_notebook(cells=cells, metadata=KERNEL), path)
+    nbformat.write(new_notebook(cells=cells, metadata=KERNEL | {"fer_seconds": 5}), path)
     return path
 
 

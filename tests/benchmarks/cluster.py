@@ -1,0 +1,46 @@
+"""How a list of trainings scales: python -m tests.benchmarks.cluster (two minutes).
+
+Eight small trainings on drawn faces, with one thread each: here one after the other, and by one and
+two workers of loky and of dask. Start-up of the workers is included.
+"""
+
+import os
+import tempfile
+import time
+from contextlib import nullcontext
+from dataclasses import replace
+
+from fer_utils import data, experiments, machine, runs
+
+
+def jobs() -> list[runs.Job]:
+    """Shallow on 1,000 drawn faces, six epochs, eight seeds."""
+    ((first, *_),) = experiments.jobs("kernel_seeds", "short", small=True).values()
+    recipe = replace(first.recipe, epochs=6)
+    return [runs.Job("bench-short", recipe, seed) for seed in range(1, 9)]
+
+
+def seconds(backend: str, workers: int) -> float:
+    """Of all trainings in an empty home."""
+    faces = data.load("synthetic")
+    with tempfile.TemporaryDirectory() as home, machine.threads(1):
+        os.environ["FER_HOME"] = home
+        data.load("synthetic")  # into the new home's cache
+        began = time.monotonic()
+        with local_cluster(workers) if backend == "dask" else nullcontext():
+            runs.train_all(jobs(), faces, backend, workers)
+        return time.monotonic() - began
+
+
+def local_cluster(workers: int):
+    """A dask cluster on this machine."""
+    from distributed import Client
+
+    return Client(n_workers=workers, threads_per_worker=1, dashboard_address=None)
+
+
+if __name__ == "__main__":
+    places = ("sequential", 1), ("loky", 1), ("loky", 2), ("dask", 1), ("dask", 2)
+    took = {place: seconds(*place) for place in places}
+    for (backend, workers), each in took.items():
+        print(f"{backend:>10} {workers} {each:6.1f} s, {took['sequential', 1] / each:.2f} times")
