@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import torch
 
-from fer_utils import ROOT, data, experiments, machine, publish, runs, series, training
+from fer_utils import ROOT, data, experiments, fetching, machine, publish, runs, series, training
+from fer_utils.cluster import cluster
 from fer_utils.recipes import PROFILES, SETTINGS
 
 BACKENDS = ("sequential", "loky", "dask")
@@ -55,9 +56,7 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--epochs", type=int, help="how many (default: the recipe's)")
     train.add_argument("--threads", type=int, help="CPU threads (default: all cores)")
     train.add_argument("--retrain", action="store_true", help="train what is there, too")
-    train.add_argument(
-        "--backend", choices=BACKENDS, default="sequential", help="where: see README"
-    )
+    train.add_argument("--backend", choices=BACKENDS, default=BACKENDS[0], help="see README")
     train.add_argument("--workers", type=int, default=-1, help="processes (default: one a core)")
     train.add_argument("--scheduler", metavar="ADDRESS", help="of a dask cluster")
     train.add_argument("--json", action="store_true", help="end with a line of JSON a run")
@@ -85,7 +84,7 @@ def run_series(options) -> None:
 
 def fetch_data(options) -> None:
     """`fetch`: what was put into data/, counted."""
-    print(data.fetch(options.path, options.seminar_split).describe())
+    print(fetching.fetch(options.path, options.seminar_split).describe())
 
 
 def train_models(options) -> None:
@@ -110,7 +109,7 @@ def train_models(options) -> None:
         jobs = [replace(job, recipe=replace(job.recipe, epochs=options.epochs)) for job in jobs]
     where = (options.backend, options.workers, options.retrain)
     dask = options.backend == "dask"
-    with machine.cluster(options.scheduler, options.workers) if dask else nullcontext():
+    with cluster(options.scheduler, options.workers) if dask else nullcontext():
         found = runs.train_all(jobs, faces, *where, published=not options.all_published)
     for run in found if options.json else ():
         last = run.history[-1]

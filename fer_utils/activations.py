@@ -1,17 +1,14 @@
-"""What the layers of a network make of an image: hooks, and pooled features for a probe.
+"""What the layers of a network make of an image, and pooled features for a probe.
 
 Introduced in notebook 10 (seminar §5–6, Figure 11).
 """
-
-from collections.abc import Mapping
-from contextlib import contextmanager
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from fer_utils.evaluation import logits
+from fer_utils.evaluation import device_of, scaled
 from fer_utils.models import SIZE
 
 
@@ -32,35 +29,20 @@ def blocks(model: nn.Sequential) -> dict[str, nn.Module]:
     return ends
 
 
-@contextmanager
-def watching(layers: Mapping[str, nn.Module]):
-    """While open, each forward pass puts the layers' outputs into the dict it gives.
+@torch.no_grad()
+def record(model: nn.Sequential, images) -> dict[str, torch.Tensor]:
+    """Outputs of all `blocks`, float32 [n, maps, side, side] or [n, units], on the CPU.
 
-    Only the latest pass is kept. The hooks are removed at the end, an error included.
+    images: uint8 [n, 48, 48]. Runs in evaluation mode and leaves the model in it.
+    Introduced in notebook 10.
     """
-    outputs: dict[str, torch.Tensor] = {}
-
-    def keep(name):
-        return lambda layer, inputs, output: outputs.update({name: output.detach().cpu()})
-
-    hooks = [layer.register_forward_hook(keep(name)) for name, layer in layers.items()]
-    try:
-        yield outputs
-    finally:
-        for hook in hooks:
-            hook.remove()
-
-
-def record(model: nn.Sequential, images, layers=None) -> dict[str, torch.Tensor]:
-    """Outputs of layers, float32 [n, maps, side, side] or [n, units], on the CPU.
-
-    images: uint8 [n, 48, 48]. layers: name to module, `blocks` for None. Runs in evaluation
-    mode and leaves the model in it. Introduced in notebook 10.
-    """
-    model.eval()
-    with watching(blocks(model) if layers is None else layers) as outputs:
-        list(logits(model, images, max(len(images), 1)))
-    return dict(outputs)
+    names = {layer: name for name, layer in blocks(model.eval()).items()}
+    x, outputs = scaled(images, device_of(model)), {}
+    for layer in model:
+        x = layer(x)
+        if layer in names:
+            outputs[names[layer]] = x.cpu()
+    return outputs
 
 
 def pooled(output: torch.Tensor, numbers: int = SIZE * SIZE) -> torch.Tensor:
@@ -83,8 +65,6 @@ def features(model: nn.Sequential, images, batch_size: int = 250) -> dict[str, n
     images: uint8 [n, 48, 48]; as many as fit in memory pooled, for they pass in batches.
     Introduced in notebook 10.
     """
-    parts = [
-        {name: pooled(output) for name, output in record(model, batch).items()}
-        for batch in torch.as_tensor(images).split(batch_size)
-    ]
+    batches = torch.as_tensor(images).split(batch_size)
+    parts = [{name: pooled(out) for name, out in record(model, b).items()} for b in batches]
     return {name: torch.cat([part[name] for part in parts]).numpy() for name in parts[0]}

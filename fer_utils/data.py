@@ -10,9 +10,7 @@ import hashlib
 import io
 import json
 import os
-import shutil
 import tarfile
-import tempfile
 import zipfile
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -28,27 +26,20 @@ from sklearn.model_selection import train_test_split
 from fer_utils import CLASSES, SPLITS, home, synthetic, write_atomic
 from fer_utils import ROOT as ROOT  # tests and readers find the repository by data.ROOT
 from fer_utils.progress import track
-from fer_utils.seminar import CLASS_COUNTS, SEMINAR_CLASS_COUNTS
+from fer_utils.seminar import CLASS_COUNTS
 
 READER_VERSION = 1  # raise it when the same files would be read differently: old caches are left
-OFFICIAL_PREFIXES = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"}
+USAGES = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"}
 SPLIT_FOLDERS = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
 CSV_COLUMNS = ("emotion", "pixels", "Usage")
 CSV_CLASSES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")  # its 0 to 6
-KAGGLE = {
-    "fer2013": "msambare/fer2013/versions/1",
-    "fer2013-seminar-split": "jonathanoheix/face-expression-recognition-dataset/versions/1",
-}
+FETCHED = ("fer2013", "fer2013-seminar-split")  # names of what `fetch` puts into home()
 # What Python raises for files that are cut off, damaged, encrypted or not ours to read.
-UNREADABLE = (
-    OSError,
-    EOFError,
-    RuntimeError,
-    KeyError,
-    csv.Error,
-    zlib.error,
-    tarfile.TarError,
-    zipfile.BadZipFile,
+UNREADABLE = (OSError, EOFError, RuntimeError, KeyError, csv.Error, zlib.error)
+UNREADABLE += (tarfile.TarError, zipfile.BadZipFile)
+LAYOUTS = (
+    "give a folder, zip or tar with train/<class>/ and test/<class>/ (or validation/<class>/), or"
+    f" a csv with the columns {', '.join(CSV_COLUMNS)}; if it is one, copy or download it again."
 )
 SMALL = 10_000  # training images
 MAKE_ROOM = "free disk space, or set FER_HOME to a folder you may write to."
@@ -137,8 +128,8 @@ def load(source: str | Path = "auto") -> Faces:
         name = os.environ.get("FER_DATA") or ("fer2013" if fetched else "synthetic")
     if name == "synthetic":
         return cached(f"synthetic-{synthetic.VERSION}", name, draw_synthetic)
-    path = home() / name if name in KAGGLE else Path(name).expanduser().resolve()
-    if name in KAGGLE and not entries(path):
+    path = home() / name if name in FETCHED else Path(name).expanduser().resolve()
+    if name in FETCHED and not entries(path):
         flag = " --seminar-split" * (name != "fer2013")
         raise DataError(f"{path} is not there: run `python -m fer_utils fetch{flag}` first.")
     if not path.exists():
@@ -146,7 +137,7 @@ def load(source: str | Path = "auto") -> Faces:
     if len(entries(path)) == 1 and entries(path)[0].is_file():
         path = entries(path)[0]  # the one archive or csv that `fetch --from FILE` puts there
     with explained(UNREADABLE, f"{path} cannot be read", "copy or download it again."):
-        key, shown = f"{READER_VERSION}-{content_key(path)}", name if name in KAGGLE else str(path)
+        key, shown = f"{READER_VERSION}-{content_key(path)}", name if name in FETCHED else str(path)
         return cached(key, shown, lambda: read(path))
 
 
@@ -241,13 +232,9 @@ def data_report(arrays: dict) -> dict:
     hashes = image_hashes(images)
     groups = pd.Series(labels).groupby(hashes)
     in_train = np.isin(hashes, hashes[splits == "train"])
-    duplicates = {
-        "surplus": len(labels) - len(groups),
-        "groups": int((groups.size() > 1).sum()),
-        "conflicting": int((groups.nunique() > 1).sum()),
-        "validation_in_train": int(in_train[splits == "validation"].sum()),
-        "test_in_train": int(in_train[splits == "test"].sum()),
-    }
+    duplicates = {f"{name}_in_train": int(in_train[splits == name].sum()) for name in SPLITS[1:]}
+    duplicates |= {"surplus": len(labels) - len(groups), "groups": int((groups.size() > 1).sum())}
+    duplicates |= {"conflicting": int((groups.nunique() > 1).sum())}
     counts = pd.crosstab(splits, np.take(CLASSES, labels)).loc[list(SPLITS)].to_dict("index")
     black = int((images.max(axis=(1, 2)) == 0).sum())
     return {"counts": counts, "duplicates": duplicates, "black": black}
@@ -266,11 +253,7 @@ def read(path: Path) -> tuple[dict, dict]:
     if len(copies) > 1:
         raise DataError(f"{path} holds the data twice ({', '.join(copies)}): give one of them.")
     if not copies:
-        raise DataError(
-            f"{path} holds no images: give a folder, zip or tar with train/<class>/ and"
-            " test/<class>/ (or validation/<class>/), or a csv with the columns"
-            f" {', '.join(CSV_COLUMNS)}; if it is one, copy or download it again."
-        )
+        raise DataError(f"{path} holds no images: {LAYOUTS}")
     if tables:
         arrays, report = read_csv(f"{path}: {tables[0]}", files[tables[0]])
     else:
@@ -332,10 +315,8 @@ def split_and_class(name: str, path: Path) -> tuple[str, str, str] | None:
     if split.lower() not in SPLIT_FOLDERS:
         return None
     if label.lower() not in CLASSES:
-        raise DataError(
-            f"{path}: unknown class folder {split}/{label}: rename or remove it; the"
-            f" classes are {', '.join(CLASSES)}."
-        )
+        advice = f"rename or remove it; the classes are {', '.join(CLASSES)}."
+        raise DataError(f"{path}: unknown class folder {split}/{label}: {advice}")
     return "/".join(above).strip("/") or ".", SPLIT_FOLDERS[split.lower()], label.lower()
 
 
@@ -351,19 +332,16 @@ def read_csv(where: str, content: bytes) -> tuple[dict, dict]:
                 raise ValueError
             images.append(image.astype(np.uint8))
             labels.append(CLASSES.index(dict(zip("0123456", CSV_CLASSES))[row["emotion"]]))
-            splits.append(OFFICIAL_PREFIXES[row["Usage"]])
+            splits.append(USAGES[row["Usage"]])
         except (ValueError, TypeError, KeyError):
-            raise DataError(
-                f"{where}, line {lines.line_num}: expected emotion 0 to 6, 2,304 pixels"
-                f" from 0 to 255 and Usage {', '.join(OFFICIAL_PREFIXES)}: correct or"
-                " delete the line."
-            ) from None
+            wanted = f"emotion 0 to 6, 2,304 pixels from 0 to 255 and Usage {', '.join(USAGES)}"
+            line = f"{where}, line {lines.line_num}"
+            raise DataError(f"{line}: expected {wanted}: correct or delete the line.") from None
     check_classes(zip(splits, labels), SPLITS, where)
-    names = np.array([f"row {number:05d}" for number in range(len(images))])
-    arrays = dict(
-        images=np.stack(images), labels=np.array(labels), names=names, splits=np.array(splits)
-    )
-    return arrays, {"layout": "csv with emotion, pixels, Usage", "converted": 0}
+    names = [f"row {number:05d}" for number in range(len(images))]
+    columns = dict(images=images, labels=labels, names=names, splits=splits)
+    report = {"layout": "csv with emotion, pixels, Usage", "converted": 0}
+    return {name: np.array(column) for name, column in columns.items()}, report
 
 
 def read_images(files: dict, places: dict, path: Path) -> tuple[dict, dict]:
@@ -389,10 +367,8 @@ def check_classes(found, splits, where) -> None:
     wanted = {(split, label) for split in splits for label in range(len(CLASSES))}
     missing = [f"{split}/{CLASSES[label]}" for split, label in sorted(wanted - set(found))]
     if missing:
-        raise DataError(
-            f"{where}: no images of {', '.join(missing)}: each split needs all seven"
-            " classes; restore what is missing."
-        )
+        advice = "each split needs all seven classes; restore what is missing."
+        raise DataError(f"{where}: no images of {', '.join(missing)}: {advice}")
 
 
 def decode(where: str, content: bytes) -> tuple[np.ndarray, bool]:
@@ -410,16 +386,14 @@ def decode(where: str, content: bytes) -> tuple[np.ndarray, bool]:
 
 def split_names(order, folders, labels, path: Path) -> tuple[np.ndarray, str]:
     """The split of each file, and how it was found: by official file names, folders, or halving."""
-    official = [OFFICIAL_PREFIXES.get(name.split("/")[-1].split("_")[0]) for name in order]
+    official = [USAGES.get(name.split("/")[-1].split("_")[0]) for name in order]
     if all(official):
         check_classes(zip(official, labels), SPLITS, path)
         return np.array(official), "class folders, official file names"
     if any(official):
-        raise DataError(
-            f"{path}: {order[official.index(None)]} is not named"
-            f" {'_…, '.join(OFFICIAL_PREFIXES)}_… as other images are: rename or remove"
-            " it."
-        )
+        stranger, wanted = order[official.index(None)], "_…, ".join(USAGES) + "_…"
+        advice = "as other images are: rename or remove it."
+        raise DataError(f"{path}: {stranger} is not named {wanted} {advice}")
     held_out = sorted(set(folders) - {"train"})
     if not held_out:
         raise DataError(f"{path} has only training images: add a test/ or validation/ folder.")
@@ -429,56 +403,3 @@ def split_names(order, folders, labels, path: Path) -> tuple[np.ndarray, str]:
     held_out_images = np.random.default_rng(0).permutation(np.flatnonzero(splits == "test"))
     splits[held_out_images[: len(held_out_images) // 2]] = "validation"
     return splits, f"class folders, {held_out[0]}/ halved at random into validation and test"
-
-
-# --- fetching ------------------------------------------------------------------------------------
-
-
-def fetch(path: str | Path | None = None, seminar_split: bool = False) -> Faces:
-    """Put a data set into data/fer2013 (or data/fer2013-seminar-split) and count it.
-
-    path: a folder, zip, tar or csv to copy; None downloads Kaggle's copy through kagglehub.
-    Raises DataError if the download fails or class counts are not the known ones; what was fetched
-    before then stays.
-    """
-    name = "fer2013-seminar-split" if seminar_split else "fer2013"
-    origin = download(KAGGLE[name]) if path is None else Path(path).expanduser().resolve()
-    counts = load(origin).counts()
-    found = [counts[0], counts[1] + counts[2]] if seminar_split else counts
-    known = list((SEMINAR_CLASS_COUNTS if seminar_split else CLASS_COUNTS).values())
-    if not np.array_equal(found, known):
-        raise DataError(
-            f"{origin} has {np.sum(found):,} images, which are not, class by class, the"
-            f" {np.sum(known):,} of {name}: get it again, use it in place with --data,"
-            " or fetch it with or without --seminar-split."
-        )
-    target = home() / name
-    with (
-        explained(OSError, f"{target} cannot be written", MAKE_ROOM),
-        tempfile.TemporaryDirectory(dir=home()) as folder,
-    ):
-        new = Path(folder, "new")
-        if origin.is_dir():
-            shutil.copytree(origin, new)
-        else:
-            new.mkdir()
-            shutil.copy2(origin, new)
-        if target.exists():
-            target.replace(Path(folder, "old"))
-        new.replace(target)
-    return load(name)
-
-
-def download(handle: str) -> Path:
-    """Download a Kaggle data set of a pinned version with kagglehub; returns its folder."""
-    import kagglehub  # only here: everything else works without it
-
-    page = "/".join(handle.split("/")[:2])
-    advice = (
-        f"check the connection, or get it by hand at https://www.kaggle.com/datasets/{page}"
-        " and run `python -m fer_utils fetch --from FILE`."
-    )
-    # requests, kagglehub and OS errors alike
-    with explained(Exception, f"Kaggle's {page} could not be downloaded", advice):
-        # by force: kagglehub trusts its marker even where files have gone since
-        return Path(kagglehub.dataset_download(handle, force_download=True))

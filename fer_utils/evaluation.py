@@ -27,10 +27,21 @@ def logits(model: torch.nn.Module, images, batch_size: int | None = None):
 
     batch_size: None is 512 on a CPU and 4,096 elsewhere.
     """
-    device = next(model.parameters()).device
+    device = device_of(model)
     size = batch_size or (512 if device.type == "cpu" else 4096)
     for part in torch.as_tensor(images).split(size):
-        yield model(part.to(device)[:, None].float() / 255)
+        yield model(scaled(part, device))
+
+
+def scaled(images, device: torch.device) -> torch.Tensor:
+    """What a network takes: float32 [n, 1, 48, 48] in 0 … 1 of images uint8 [n, 48, 48]."""
+    x = torch.as_tensor(images).to(device)[:, None].float() / 255
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def device_of(model: torch.nn.Module) -> torch.device:
+    """Where a network is."""
+    return next(model.parameters()).device
 
 
 def metrics(labels: np.ndarray, predicted: np.ndarray) -> dict:

@@ -17,6 +17,7 @@ from fer_utils.recipes import PROFILES, SETTINGS, Recipe, known_or_refuse, recip
 from fer_utils.runs import Job, Run
 from fer_utils.seminar import CLASS_COUNTS
 
+FOUR = ("fully_connected", "shallow", "deep", "deeper")
 ALL_IMAGES = sum(CLASS_COUNTS["train"])  # of FER2013
 REAL, BOTH = ("fer2013",), ("fer2013", "synthetic")  # what an experiment is published on
 
@@ -32,20 +33,20 @@ class Experiment:
     folds: tuple[Fold | None, ...] = (None,)
 
 
-def models(names: tuple[str, ...], profile: str, small: bool) -> Experiment:
-    """Models by their own recipes."""
-    return Experiment({name: recipe(name, profile, small) for name in names})
-
-
-def seeds(names: tuple[str, ...], more: int, profile: str, small: bool) -> Experiment:
-    """Models with `more` other seeds than the reader's."""
-    found = models(names, profile, small)
-    return replace(found, more_seeds=more_seeds(profile, more))
+def models(names: tuple[str, ...], profile: str, small: bool, more: int = 0) -> Experiment:
+    """Models by their own recipes, with `more` other seeds than the reader's."""
+    recipes = {name: recipe(name, profile, small) for name in names}
+    return Experiment(recipes, more_seeds(profile, more))
 
 
 def more_seeds(profile: str, more: int) -> tuple[int, ...]:
-    """1, 2, … `more`; at `smoke` only 1."""
-    return tuple(range(1, 1 + (1 if profile == "smoke" else more)))
+    """1, 2, … `more`; at `smoke` at most 1."""
+    return tuple(range(1, 1 + (min(1, more) if profile == "smoke" else more)))
+
+
+def spread(make: Callable, label: str, more: int, profile: str, small: bool) -> Experiment:
+    """One recipe of another experiment, `make`, with `more` other seeds than the reader's."""
+    return Experiment({label: make(profile, small).recipes[label]}, more_seeds(profile, more))
 
 
 def shuffled(names: tuple[str, ...], profile: str, small: bool) -> Experiment:
@@ -78,17 +79,11 @@ def kernels(profile: str, small: bool) -> Experiment:
     return Experiment(recipes)
 
 
-def kernel_seeds(profile: str, small: bool) -> Experiment:
-    """Shallow's own kernels, few images, five seeds: the ruler of 05 and 07."""
-    usual = "shallow_kernels_3_5"
-    return Experiment({usual: kernels(profile, small).recipes[usual]}, more_seeds(profile, 4))
-
-
 def rates(profile: str, small: bool) -> Experiment:
     """The seminar's recipe of shallow and ten times its rate, few images, Adam."""
     slow = replace(recipe("shallow", "seminar", small), **few(profile, small, epochs=12))
-    found = {rate: replace(slow, learning_rate=rate) for rate in (1e-5, 1e-4)}
-    return Experiment({f"shallow_rate_{rate:.0e}": one for rate, one in found.items()})
+    rows = {f"shallow_rate_{r:.0e}": replace(slow, learning_rate=r) for r in (1e-5, 1e-4)}
+    return Experiment(rows)
 
 
 # --- notebook 06 ------------------------------------------------------------------------------
@@ -100,10 +95,9 @@ def search(profile: str, small: bool) -> Experiment:
     """Learning rates × weight decays of shallow with Adam, three folds of few images."""
     epochs, images = (2, 256) if profile == "smoke" else (12, 900 if small else 2400)
     base, recipes = replace(recipe("shallow", "seminar", small), epochs=epochs), {}
-    for rate in RATES:
-        for decay in DECAYS:
-            tried = replace(base, learning_rate=rate, weight_decay=decay)
-            recipes[f"search_{rate:.0e}_{decay:.0e}"] = tried
+    for rate, decay in product(RATES, DECAYS):
+        tried = replace(base, learning_rate=rate, weight_decay=decay)
+        recipes[f"search_{rate:.0e}_{decay:.0e}"] = tried
     return Experiment(recipes, folds=tuple(Fold(k, FOLDS, images) for k in range(FOLDS)))
 
 
@@ -191,17 +185,9 @@ def depths(variant: str, profile: str, small: bool) -> Experiment:
     return Experiment(recipes)
 
 
-def depth_seeds(variant: str, profile: str, small: bool) -> Experiment:
-    """Five convolutions of `depths` with three seeds."""
-    label = "depth_5" if variant == "few" else f"depth_5_{variant}"
-    five = {label: depths(variant, profile, small).recipes[label]}
-    return Experiment(five, more_seeds(profile, 2))
-
-
-def images(variant: str, profile: str, small: bool) -> Experiment:
-    """Five convolutions of `depths` on a quarter and on half of the images, with as many steps."""
-    ((label, one),) = depth_seeds(variant, profile, small).recipes.items()
-    recipes = {}
+def images(variant: str, label: str, profile: str, small: bool) -> Experiment:
+    """One of `depths` on a quarter and on half of the images, with as many steps."""
+    one, recipes = depths(variant, profile, small).recipes[label], {}
     for times in (4, 2):
         count = (one.train_images or ALL_IMAGES) // times
         part = dict(batch_size=one.batch_size // times, train_images=count)
@@ -211,23 +197,21 @@ def images(variant: str, profile: str, small: bool) -> Experiment:
 
 def patience(profile: str, small: bool) -> Experiment:
     """Shallow, deep and deeper with 30 epochs in bfloat16, three seeds."""
-    usual = models(("shallow", "deep", "deeper"), profile, small).recipes
-    long = {} if profile == "smoke" else {"epochs": 30}
-    long |= {"precision": "bfloat16"}
+    usual = models(FOUR[1:], profile, small).recipes
+    long = {"precision": "bfloat16"} | ({} if profile == "smoke" else {"epochs": 30})
     recipes = {f"{name}_long": replace(one, **long) for name, one in usual.items()}
     return Experiment(recipes, more_seeds(profile, 2))
 
 
 # --- the list ---------------------------------------------------------------------------------
 
-FOUR = ("fully_connected", "shallow", "deep", "deeper")
 # name: (what makes it of profile and `small`, what it is published on)
 EXPERIMENTS: dict[str, tuple[Callable[[str, bool], Experiment], tuple[str, ...]]] = {
     "one_layer": (partial(shuffled, ("fully_connected",)), BOTH),
     "neighbours": (partial(shuffled, ("hidden_layer", "shallow")), BOTH),
-    "shallow_seeds": (partial(seeds, ("shallow",), 4), BOTH),
+    "shallow_seeds": (partial(models, ("shallow",), more=4), BOTH),
     "kernels": (kernels, BOTH),
-    "kernel_seeds": (kernel_seeds, BOTH),
+    "kernel_seeds": (partial(spread, kernels, "shallow_kernels_3_5", 4), BOTH),
     "rates": (rates, BOTH),
     "search": (search, BOTH),
     "regularised": (regularised, BOTH),
@@ -235,15 +219,15 @@ EXPERIMENTS: dict[str, tuple[Callable[[str, bool], Experiment], tuple[str, ...]]
     "regularised_deep": (regularised_deep, BOTH),
     "ladder": (ladder, BOTH),
     "depths_few": (partial(depths, "few"), BOTH),
-    "depth_seeds_few": (partial(depth_seeds, "few"), BOTH),
-    "images_few": (partial(images, "few"), BOTH),
+    "depth_seeds_few": (partial(spread, partial(depths, "few"), "depth_5", 2), BOTH),
+    "images_few": (partial(images, "few", "depth_5"), BOTH),
     "depths_all": (partial(depths, "all"), REAL),
-    "depth_seeds_all": (partial(depth_seeds, "all"), REAL),
-    "images_all": (partial(images, "all"), REAL),
+    "depth_seeds_all": (partial(spread, partial(depths, "all"), "depth_5_all", 2), REAL),
+    "images_all": (partial(images, "all", "depth_5_all"), REAL),
     "patience": (patience, REAL),
     "depths_long": (partial(depths, "long"), REAL),
     "models": (partial(models, FOUR), BOTH),
-    "drawn_seeds": (partial(seeds, ("fully_connected", "deeper"), 2), ("synthetic",)),
+    "drawn_seeds": (partial(models, ("fully_connected", "deeper"), more=2), ("synthetic",)),
     "seminar": (partial(models, (*FOUR[1:], "deeper_256_last")), REAL),
 }
 ALWAYS = {"seminar": "seminar"}  # experiments of one profile, whatever is asked for, smoke apart
@@ -293,7 +277,5 @@ def to_publish(kind: str) -> list[Job]:
     names = [name for name, (_, places) in EXPERIMENTS.items() if kind in places]
     wanted = [jobs(name, "short", small=kind == "synthetic") for name in names]
     listed = [job for each in wanted for group in each.values() for job in group]
-    firsts: dict = {}
-    for job in listed:
-        firsts.setdefault((job.recipe, job.seed, job.fold), job)
-    return list(firsts.values())
+    firsts = {(job.recipe, job.seed, job.fold): job for job in reversed(listed)}
+    return list(firsts.values())[::-1]

@@ -71,12 +71,8 @@ def provenance(device: torch.device) -> dict:
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     host = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
     place = {"date": date.today().isoformat(), "device": name, "machine": host}
-    versions = {"python": platform.python_version(), "torch": torch.__version__}
-    return place | {
-        "threads": torch.get_num_threads(),
-        "versions": versions,
-        "revision": revision(),
-    }
+    place |= {"threads": torch.get_num_threads(), "revision": revision()}
+    return place | {"versions": {"python": platform.python_version(), "torch": torch.__version__}}
 
 
 def revision() -> str | None:
@@ -87,28 +83,3 @@ def revision() -> str | None:
     except OSError:  # no git
         return None
     return done.stdout.strip() or None
-
-
-@contextmanager
-def cluster(scheduler: str | None, workers: int = -1):
-    """While open, joblib's backend `dask` works on the cluster at this address; for None on a new
-    one on this machine, of so many processes (-1: one a core). Raises ValueError if dask is not
-    installed, or if no scheduler with a worker answers.
-    """
-    try:
-        from distributed import Client
-    except ImportError as error:
-        raise ValueError("dask is not installed: `pip install -e .[cluster]`.") from error
-    # memory_limit=0: else dask stops or kills a worker for memory that a training needs
-    own = dict(threads_per_worker=1, memory_limit=0, dashboard_address=None)
-    own["n_workers"] = workers if workers > 0 else None
-    try:
-        client = Client(scheduler, timeout=10, **({} if scheduler else own))
-    except Exception as error:  # whatever stands at that address, it is no scheduler
-        raise ValueError(f"no dask scheduler answers at {scheduler}: start one first.") from error
-    with client:
-        try:
-            client.wait_for_workers(1, timeout=10)
-        except OSError as error:
-            raise ValueError(f"{scheduler} has no workers: start one first.") from error
-        yield client

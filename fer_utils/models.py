@@ -128,9 +128,7 @@ class Dropout(nn.Dropout):
         return x * (kept * (256 / (256 - threshold)))
 
 
-def build(
-    architecture: Architecture, dropout_convolution: float = 0.0, dropout_hidden: float = 0.0
-) -> nn.Sequential:
+def build(architecture: Architecture, dropout_convolution=0.0, dropout_hidden=0.0):
     """Build a network: float32 [B, 1, 48, 48] in 0 … 1 to logits float32 [B, 7].
 
     Introduced in notebook 04.

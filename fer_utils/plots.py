@@ -23,10 +23,8 @@ from fer_utils import CLASSES, SPLITS
 PALETTE = sns.color_palette("colorblind")
 COLOURS = dict(zip(CLASSES, (PALETTE[i] for i in (3, 5, 4, 1, 7, 0, 9)), strict=True))
 MARKERS = dict(zip(CLASSES, "vXPosD^", strict=True))
-REDUCED = (
-    "Each face is reduced to 6 × 6 values: the people in FER2013 were never asked.\n"
-    "Run the notebook on your own copy of the data to see the faces."
-)
+REDUCED = """Each face is reduced to 6 × 6 values: the people in FER2013 were never asked.
+Run the notebook on your own copy of the data to see the faces."""
 
 
 def style() -> None:
@@ -44,7 +42,7 @@ def show(fig: plt.Figure, alt: str, faces=None) -> None:
     Outside a notebook nothing is drawn on the screen. Introduced in notebook 01.
     """
     if getattr(faces, "synthetic", False):
-        _note(fig, "synthetic faces")
+        note(fig, "synthetic faces")
     display(Image(print_figure(fig, bbox_inches=None), alt=alt))
     plt.close(fig)
 
@@ -74,9 +72,7 @@ class Table:
         return style.set_uuid(uuid).to_html()
 
 
-def face_grid(
-    images: np.ndarray, titles: Sequence[str] | None = None, columns: int = 7, faces=None
-) -> plt.Figure:
+def face_grid(images: np.ndarray, titles=None, columns: int = 7, faces=None) -> plt.Figure:
     """Draw single faces, uint8 [n, 48, 48], in a grid, each under its title.
 
     The one function that draws single faces. With the environment variable FER_HIDE_FACES=1, as
@@ -91,9 +87,9 @@ def face_grid(
     reduce = bool(os.environ.get("FER_HIDE_FACES")) and not getattr(faces, "synthetic", False)
     if reduce:
         images = images.reshape(-1, 6, 8, 6, 8).mean(axis=(2, 4))
-    fig = _grid(images, titles, columns, 0.95, cmap="gray", vmin=0, vmax=255)
+    fig = grid(images, titles, columns, 0.95, cmap="gray", vmin=0, vmax=255)
     if reduce:
-        _note(fig, REDUCED)
+        note(fig, REDUCED)
     return fig
 
 
@@ -106,7 +102,7 @@ def class_averages(faces) -> plt.Figure:
     """
     groups = [faces.images[faces.labels == k] for k in range(7)]
     titles = [f"{name}\n{len(group):,}" for name, group in zip(CLASSES, groups, strict=True)]
-    return _grid([group.mean(axis=0) for group in groups], titles, 7, 0.95, cmap="gray")
+    return grid([group.mean(axis=0) for group in groups], titles, 7, 0.95, cmap="gray")
 
 
 def class_counts(faces) -> plt.Figure:
@@ -135,7 +131,7 @@ def curves(runs: Mapping[str, Sequence[dict]], metric: str = "loss") -> plt.Figu
     and 8).
     """
     columns = {1: 1, 2: 2, 4: 2}.get(len(runs), 3)
-    fig, axes = _panels(len(runs), columns, max(5 / columns, 2.8), 2.6, sharey=True)
+    fig, axes = panels(len(runs), columns, max(5 / columns, 2.8), 2.6, sharey=True)
     for ax, (title, history), colour in zip(axes, runs.items(), cycle(PALETTE), strict=False):
         table = pd.DataFrame(history).set_index("epoch") * (100 if metric == "accuracy" else 1)
         lines = table[[f"validation_{metric}", f"train_{metric}"]]
@@ -146,7 +142,7 @@ def curves(runs: Mapping[str, Sequence[dict]], metric: str = "loss") -> plt.Figu
         for name, (column, end) in zip(("validation", "training"), ends.items(), strict=True):
             # The name stands at the curve's end, right of the axes, where no curve can cross it.
             look = dict(color=colour, va="bottom" if column == ends.idxmax() else "top")
-            _label(ax, f" {name}", (lines.index[-1], end), (3, 0), annotation_clip=False, **look)
+            annotate(ax, f" {name}", (lines.index[-1], end), (3, 0), annotation_clip=False, **look)
     for ax in axes[::columns]:
         ax.set_ylabel("accuracy, percent" if metric == "accuracy" else "loss, nats")
     return fig
@@ -166,18 +162,12 @@ def confusion(matrix: np.ndarray, title: str = "", classes: Sequence[str] = CLAS
     return fig
 
 
-def heatmap(
-    table: pd.DataFrame,
-    label: str,
-    text=None,
-    limits: tuple = (None, None),
-    size: tuple[float, float] = (5, 2.6),
-) -> plt.Figure:
-    """Draw a table of numbers as coloured cells, each with its value (one decimal) in it.
+def heatmap(table, label, text=None, limits=(None, None), size=(5, 2.6)) -> plt.Figure:
+    """Draw a data frame of numbers as coloured cells, each with its value (one decimal) in it.
 
-    `label` names the values and their unit beside the colour bar; `text`, an array of strings
-    of the table's shape, replaces the values in the cells; `limits` fixes the ends of the
-    colours; `size` is in inches. Introduced in notebook 06.
+    label: names the values and their unit beside the colour bar. text: array of strings of the
+    table's shape, in place of the values. limits: the ends of the colours. size: in inches.
+    Introduced in notebook 06.
     """
     fig, ax = plt.subplots(figsize=size, layout="constrained")
     text = table.map("{:.1f}".format) if text is None else text
@@ -191,16 +181,11 @@ def heatmap(
     return fig
 
 
-def bars(
-    values: Mapping[str, float],
-    label: str,
-    intervals: Mapping | None = None,
-    guess: float | None = None,
-) -> plt.Figure:
-    """Draw named numbers as horizontal bars, each with its value written beside it.
+def bars(values: Mapping, label: str, intervals=None, guess=None) -> plt.Figure:
+    """Draw numbers by name as horizontal bars, each with its value written beside it.
 
-    `label` names the numbers and their unit; `intervals` maps a name to (low, high) in the
-    same unit; `guess` is the reader's MY_GUESS. Introduced in notebook 01.
+    label: names the numbers and their unit. intervals: name to (low, high) in the same unit.
+    guess: the reader's MY_GUESS. Introduced in notebook 01.
     """
     fig, ax = plt.subplots(figsize=(6, 0.8 + 0.4 * len(values)), layout="constrained")
     ax.barh(list(values), list(values.values()), color=PALETTE[0], alpha=0.8)
@@ -208,10 +193,10 @@ def bars(
         low, high = (intervals or {}).get(name, (value, value))
         ax.plot([low, high], [name, name], color="black")
         look = dict(va="center", bbox={"color": "white", "pad": 1})
-        _label(ax, _number(value), (max(value, high), name), (5, 0), **look)
+        annotate(ax, number(value), (max(value, high), name), (5, 0), **look)
     ax.margins(x=0.12)
     ax.set(xlabel=label, xlim=(min(0, *values.values()), None))
-    ax.xaxis.set_major_formatter(_number)
+    ax.xaxis.set_major_formatter(number)
     ax.invert_yaxis()
     guess_line(ax, guess)
     return fig
@@ -240,14 +225,14 @@ def guess_line(ax: plt.Axes, guess: float | None) -> None:
     if guess is not None:
         ax.axvline(guess, color="black", linestyle=":")
         look = dict(ha="center", va="bottom", xycoords=("data", "axes fraction"))
-        _label(ax, f"your guess: {_number(guess)}", (guess, 1), (0, 2), **look)
+        annotate(ax, f"your guess: {number(guess)}", (guess, 1), (0, 2), **look)
 
 
 def templates(weights: np.ndarray, titles: Sequence[str] = CLASSES) -> plt.Figure:
     """Draw signed pictures, float [n, h, w], on one scale: what adds to a class, what speaks
     against it (the rows of one linear layer). Introduced in notebook 03.
     """
-    return _signed(weights, titles, columns=7, size=0.95)
+    return signed(weights, titles, columns=7, size=0.95)
 
 
 def filters(weights: np.ndarray, columns: int = 16) -> plt.Figure:
@@ -255,7 +240,7 @@ def filters(weights: np.ndarray, columns: int = 16) -> plt.Figure:
 
     Introduced in notebook 05.
     """
-    return _signed(weights, None, columns, size=0.45)
+    return signed(weights, None, columns, size=0.45)
 
 
 def maps(values: np.ndarray, titles: Sequence[str] | None = None, columns: int = 8) -> plt.Figure:
@@ -265,29 +250,32 @@ def maps(values: np.ndarray, titles: Sequence[str] | None = None, columns: int =
     An activation map still shows the face: give it synthetic ones or Grace Hopper's portrait.
     Introduced in notebook 04 (the seminar's Figure 11).
     """
-    return _grid(values, titles, columns, 0.85, cmap="cividis")
+    return grid(values, titles, columns, 0.85, cmap="cividis")
 
 
-def _number(value: float, position=None) -> str:  # also a formatter of an axis
+def number(value: float, position=None) -> str:
+    """Four digits, or all before the point; also a formatter of an axis."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
-def _label(ax, text, place, points, **look) -> None:
+def annotate(ax, text, place, points, **look) -> None:
     """Write `text` so many `points` (x, y) from a place in the data."""
     ax.annotate(text, place, points, textcoords="offset points", **look)
 
 
-def _signed(weights, titles, columns, size) -> plt.Figure:
+def signed(weights, titles, columns, size) -> plt.Figure:
+    """Pictures on one scale around zero, with its colour bar."""
     top = float(np.abs(weights).max())
-    fig = _grid(weights, titles, columns, size, cmap="PuOr", vmin=-top, vmax=top)
+    fig = grid(weights, titles, columns, size, cmap="PuOr", vmin=-top, vmax=top)
     fig.colorbar(fig.axes[0].images[0], ax=fig.axes, label="weight", fraction=0.02, aspect=12)
     return fig
 
 
-def _grid(images, titles, columns, size, **look) -> plt.Figure:
+def grid(images, titles, columns, size, **look) -> plt.Figure:
+    """Pictures side by side, `size` inches each, as `imshow` draws them with `look`."""
     titles = [*(titles or ()), *[""] * len(images)]
     lines = max(len(title.splitlines()) for title in titles)
-    fig, axes = _panels(len(images), columns, size, size + 0.2 * lines)
+    fig, axes = panels(len(images), columns, size, size + 0.2 * lines)
     for ax, image, title in zip(axes, images, titles, strict=False):
         ax.imshow(image, interpolation="nearest", **look)
         ax.set_title(title, fontsize=8, pad=2)
@@ -295,7 +283,8 @@ def _grid(images, titles, columns, size, **look) -> plt.Figure:
     return fig
 
 
-def _panels(count, columns, width, height, **shared) -> tuple[plt.Figure, list]:
+def panels(count, columns, width, height, **shared) -> tuple[plt.Figure, list]:
+    """A figure and its first `count` axes, each of this size in inches; the others are off."""
     rows = -(-count // columns)
     shared |= dict(figsize=(width * columns, height * rows), layout="constrained")
     fig, axes = plt.subplots(rows, columns, squeeze=False, **shared)
@@ -304,7 +293,7 @@ def _panels(count, columns, width, height, **shared) -> tuple[plt.Figure, list]:
     return fig, axes.flat[:count]
 
 
-def _note(fig: plt.Figure, text: str) -> None:
-    # Under the figure, where the layout leaves room for it; a second note goes below the first.
+def note(fig: plt.Figure, text: str) -> None:
+    """Write under the figure, where the layout leaves room; a second note goes below the first."""
     fig.set_figheight(fig.get_figheight() + 0.14 * (text.count("\n") + 1))  # for the note
     fig.supxlabel(f"{fig.get_supxlabel()}\n{text}".strip(), fontsize=8, color="dimgray")

@@ -29,7 +29,7 @@ def publish_runs(faces: Faces) -> list[Path]:
     Metrics are those of the weights as shipped (float16), or as they would be. Returns the folders
     that are new or changed. Raises RunError unless `faces` has the official split or is drawn.
     """
-    _check_split(faces)
+    check_split(faces)
     drawn, changed = "-synthetic" * faces.synthetic, []
     for job in experiments.to_publish(runs.kind(faces)):
         target = runs.PUBLISHED / f"{job.title}{drawn}"
@@ -73,9 +73,9 @@ def results_row(run: Run) -> dict:
     architecture = run.recipe.architecture
     row = {"name": run.job.name, "seed": run.job.seed, "epochs": len(run.history)}
     row["validation_accuracy"] = round(validation["accuracy"], 5)
-    measures = {"accuracy": "test_accuracy", "accuracy_clean": "test_accuracy_clean"}
-    for measure, column in (measures | {"macro_f1": "macro_f1"}).items():
-        row[column] = round(test[measure], 5)
+    measures = {"test_accuracy": "accuracy", "test_accuracy_clean": "accuracy_clean"}
+    measures["macro_f1"] = "macro_f1"
+    row |= {column: round(test[measure], 5) for column, measure in measures.items()}
     row["minutes"] = round(run.provenance["seconds"] / 60, 1)
     row |= {"device": run.provenance["device"], "precision": run.recipe.precision}
     row["parameters"] = parameters(build(architecture))
@@ -109,12 +109,11 @@ def result_cells(run: Run) -> list[str]:
     return [*accuracies, f"{validation.percent:.2f}", size, minutes]
 
 
-def _check_split(faces: Faces) -> None:
+def check_split(faces: Faces) -> None:
+    """Raise RunError unless results on these faces are published."""
     if not (faces.official or faces.synthetic):
-        raise runs.RunError(
-            f"{faces.title} has not FER2013's official split, so nothing on it is published: use"
-            " --data fer2013 or --data synthetic."
-        )
+        reason = "has not FER2013's official split, so nothing on it is published"
+        raise runs.RunError(f"{faces.title} {reason}: use --data fer2013 or --data synthetic.")
 
 
 # ---------------------------------------------------------------- notebooks
@@ -131,7 +130,7 @@ def publish_notebooks(source: str = "auto", names=None) -> None:
     notebook that failed; no output is written then.
     """
     faces = data.load(source)
-    _check_split(faces)
+    check_split(faces)
     room, chosen = (home() / "publishing").resolve(), series.select(names)
     # A name is looked up in this home, not in the room.
     source = "synthetic" if faces.synthetic else str((home() / faces.source).resolve())
@@ -142,7 +141,7 @@ def publish_notebooks(source: str = "auto", names=None) -> None:
             ledger.keep(row, faces)  # so that the ledger of notebook 09 is full
         out = series.run(source, names=names).parent
         changed = set() if faces.synthetic else publish_claims(faces)
-        if again := [notebook.name for notebook in chosen if _shows(notebook, changed)]:
+        if again := [notebook.name for notebook in chosen if shows(notebook, changed)]:
             series.run(source, names=again, out=out)
     for notebook in chosen:
         write_back = mark_pending if faces.synthetic else publish_outputs
@@ -163,14 +162,14 @@ def publish_claims(faces) -> set[str]:
     return set(changed.index[changed])
 
 
-def _shows(notebook, changed: set[str]) -> bool:
+def shows(notebook, changed: set[str]) -> bool:
     """True if the notebook's tables show the published word on one of these claims."""
     everything = "published_claims" in notebook.path.read_text(encoding="utf-8")
     return any(everything or notebook.name[:2] in CLAIMS[claim].notebooks for claim in changed)
 
 
 def source_hash(notebook) -> str:
-    """Return the sha256 (hex) of all code cells' sources: outputs kept under it are fresh."""
+    """The sha256 (hex) of all code cells' sources: outputs kept under it are fresh."""
     codes = [cell for cell in notebook.cells if cell.cell_type == "code"]
     own = [c for c in codes if "injected-parameters" not in c.metadata.get("tags", [])]
     return hashlib.sha256("\0".join(cell.source for cell in own).encode()).hexdigest()
@@ -184,7 +183,7 @@ def publish_outputs(executed_path: Path, notebook_path: Path) -> None:
     Raises NotebookFailed when the copy did not run to its end or the notebook's code has changed
     since.
     """
-    executed, notebook = _same_code(executed_path, notebook_path)
+    executed, notebook = same_code(executed_path, notebook_path)
     outputs = {cell.id: cell.outputs for cell in executed.cells if cell.cell_type == "code"}
     for number, cell in enumerate(series.code_cells(notebook), 1):
         cell.outputs, cell.execution_count = outputs[cell.id], number
@@ -195,7 +194,7 @@ def publish_outputs(executed_path: Path, notebook_path: Path) -> None:
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     kept = dict(kernelspec=kernel, language_info={"name": "python"}, fer_seconds=seconds)
     notebook.metadata = kept | {"fer_source_hash": source_hash(notebook)}
-    _write(notebook, notebook_path)
+    write_notebook(notebook, notebook_path)
 
 
 def mark_pending(executed_path: Path, notebook_path: Path) -> None:
@@ -204,15 +203,16 @@ def mark_pending(executed_path: Path, notebook_path: Path) -> None:
     Sets `fer_pending_hash` where the outputs are of other code, and leaves them as they are;
     `publish_outputs` removes it. Raises NotebookFailed as that does.
     """
-    _, notebook = _same_code(executed_path, notebook_path)
+    _, notebook = same_code(executed_path, notebook_path)
     if source_hash(notebook) != notebook.metadata.get("fer_source_hash"):
         notebook.metadata["fer_pending_hash"] = source_hash(notebook)
     else:
         notebook.metadata.pop("fer_pending_hash", None)
-    _write(notebook, notebook_path)
+    write_notebook(notebook, notebook_path)
 
 
-def _same_code(executed_path: Path, notebook_path: Path) -> tuple:
+def same_code(executed_path: Path, notebook_path: Path) -> tuple:
+    """An executed copy and its notebook, of the same code."""
     executed = series.check_executed(executed_path)
     notebook = nbformat.read(notebook_path, as_version=4)
     if source_hash(executed) != source_hash(notebook):
@@ -220,5 +220,6 @@ def _same_code(executed_path: Path, notebook_path: Path) -> tuple:
     return executed, notebook
 
 
-def _write(notebook, path: Path) -> None:
+def write_notebook(notebook, path: Path) -> None:
+    """Write a notebook as Jupyter does, atomically."""
     write_atomic(path, f"{nbformat.writes(notebook)}\n".encode())

@@ -6,16 +6,11 @@ a notebook runs).
 """
 
 from dataclasses import dataclass, replace
+from typing import Literal, get_args, get_origin, get_type_hints
 
 from fer_utils.models import ARCHITECTURES, BUILDERS, Architecture, changed_fields
 
 PROFILES = ("smoke", "short", "seminar")
-CHOICES = {
-    "optimizer": ("sgd", "adam", "adamw"),
-    "schedule": ("constant", "one-cycle"),
-    "loss": ("plain", "weighted", "logit-adjusted"),
-    "precision": ("float32", "bfloat16"),
-}
 
 
 @dataclass(frozen=True)
@@ -27,26 +22,29 @@ class Recipe:
     """
 
     architecture: Architecture
-    optimizer: str  # sgd, adam (weight decay as L2) or adamw (decoupled)
+    optimizer: Literal["sgd", "adam", "adamw"]  # adam: weight decay as L2; adamw: decoupled
     learning_rate: float  # constant, or the peak of the schedule
     weight_decay: float
     epochs: int
     batch_size: int = 128
-    schedule: str = "constant"  # or one-cycle: a quarter of the steps up, then a cosine to zero
+    # one-cycle: a quarter of the steps up, then a cosine to zero
+    schedule: Literal["constant", "one-cycle"] = "constant"
     dropout_convolution: float = 0.0  # probability of zeroing a value
     dropout_hidden: float = 0.0
     mirror: bool = False  # flip half of the images
     shift: int = 0  # move each image by up to this many pixels
     label_smoothing: float = 0.0  # 0 … 1, the share of the label that all classes get
     train_images: int | None = None  # so many, the classes in proportion; None for all
-    # float32, or bfloat16 to train (not evaluate) with 8-bit mantissas where autocast thinks it
-    # safe: twice as fast on processors that have it in hardware
-    precision: str = "float32"
-    loss: str = "plain"  # cross-entropy, or one of `training.loss_function`'s others
+    # bfloat16: trained (not evaluated) with 8-bit mantissas where autocast thinks it safe, twice
+    # as fast on processors that have it in hardware
+    precision: Literal["float32", "bfloat16"] = "float32"
+    # plain: cross-entropy; for the others see `training.loss_function`
+    loss: Literal["plain", "weighted", "logit-adjusted"] = "plain"
 
     def __post_init__(self):
-        for name, known in CHOICES.items():
-            known_or_refuse(name, getattr(self, name), known)
+        for name, kind in get_type_hints(Recipe).items():
+            if get_origin(kind) is Literal:
+                known_or_refuse(name, getattr(self, name), get_args(kind))
 
     def identity(self) -> dict:
         """What decides the result, as plain JSON values: only what differs from a default, so that
@@ -101,10 +99,10 @@ def recipe(model: str, profile: str, small: bool) -> Recipe:
         brief = recipe(model, "short", small=False)
         return replace(brief, epochs=2, train_images=256, batch_size=64)
     rate, decay, epochs, short_epochs = SETTINGS[model]
-    dropout_convolution = 0.1 if getattr(ARCHITECTURES[model], "convolutions", ()) else 0.0
-    dropout_hidden = 0.5 if getattr(ARCHITECTURES[model], "hidden", ()) else 0.0
-    dropout = dict(dropout_convolution=dropout_convolution, dropout_hidden=dropout_hidden)
-    own = Recipe(ARCHITECTURES[model], "adam", rate, decay, epochs, **dropout)
+    network = ARCHITECTURES[model]
+    dropout = dict(dropout_convolution=0.1 if getattr(network, "convolutions", ()) else 0.0)
+    dropout["dropout_hidden"] = 0.5 if getattr(network, "hidden", ()) else 0.0
+    own = Recipe(network, "adam", rate, decay, epochs, **dropout)
     if profile == "seminar" or short_epochs is None:
         return own
     optimiser = dict(optimizer="adamw", learning_rate=2e-3, weight_decay=1e-2)

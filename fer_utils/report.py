@@ -29,46 +29,35 @@ def write_report(out: Path, chosen, results, parameters) -> None:
     if executed.exists():
         body = notebook_html(nbformat.read(executed, as_version=4), [note.name for note in chosen])
     shell = Path(__file__).with_name("report.html").read_text(encoding="utf-8")
-    render = partial(
-        jinja2.Template(shell, autoescape=True).render,
-        HtmlFormatter=HtmlFormatter,
-        here=here,
-        pages=[_index_entry(notebook, results) for notebook in chosen],
-        parameters=parameters,
-        cores=os.cpu_count(),
-        date=time.strftime("%d %B %Y, %H:%M"),
+    shown = dict(
+        HtmlFormatter=HtmlFormatter, here=here, parameters=parameters, cores=os.cpu_count()
     )
-    write_atomic(out / f"{latest}.html", render(body=body).encode())
-    write_atomic(out / "index.html", render().encode())
+    shown["pages"] = [index_entry(notebook, results) for notebook in chosen]
+    shown["date"] = time.strftime("%d %B %Y, %H:%M")
+    page = jinja2.Template(shell, autoescape=True)
+    write_atomic(out / f"{latest}.html", page.render(shown, body=body).encode())
+    write_atomic(out / "index.html", page.render(shown).encode())
 
 
-def _index_entry(notebook, results) -> dict:
-    """Return name, title, question, status and minutes; the question is the first one asked."""
+def index_entry(notebook, results) -> dict:
+    """Name, title, question, status and minutes; the question is the first one asked."""
     first_cell = nbformat.read(notebook.path, as_version=4).cells[0]
     soup = BeautifulSoup(markdown(first_cell.source), "html.parser")
     question = soup.find(lambda tag: tag.name == "p" and "?" in tag.text)
     status, seconds = results.get(notebook.name, ("not run", 0))
-    return dict(
-        name=notebook.name,
-        title=soup.h1.text if soup.h1 else notebook.name,
-        question=question.text if question else "",
-        status=status,
-        minutes=seconds / 60,
-    )
+    words = dict(title=soup.h1.text if soup.h1 else notebook.name)
+    words["question"] = question.text if question else ""
+    return words | dict(name=notebook.name, status=status, minutes=seconds / 60)
 
 
 def notebook_html(notebook, names) -> str:
-    """Return a notebook as an HTML fragment: formulas as MathML, links to `names` as pages.
+    """A notebook as an HTML fragment: formulas as MathML, links to `names` as pages.
 
     Links to other files of the repository become plain text: a report travels without them.
     """
     # nbconvert's "basic" template prints alt texts, and no scripts, unlike its default.
-    exporter = HTMLExporter(
-        template_name="basic",
-        filters={"markdown2html": markdown},
-        exclude_input_prompt=True,
-        exclude_output_prompt=True,
-    )
+    look = dict(template_name="basic", filters={"markdown2html": markdown})
+    exporter = HTMLExporter(**look, exclude_input_prompt=True, exclude_output_prompt=True)
     soup = BeautifulSoup(exporter.from_notebook_node(notebook)[0], "html.parser")
     for link in soup.find_all("a", href=True):
         name, ending, anchor = link["href"].partition(".ipynb")
@@ -80,7 +69,7 @@ def notebook_html(notebook, names) -> str:
 
 
 def to_mathml(formula: str, display: str) -> str:
-    r"""Return a LaTeX formula as MathML; `display` is "inline" or "block".
+    r"""A LaTeX formula as MathML; `display` is "inline" or "block".
 
     A formula that cannot be read stays as it is, in a `code` element of class "formula".
     """
@@ -93,7 +82,7 @@ def to_mathml(formula: str, display: str) -> str:
 
 
 def markdown(source: str) -> str:
-    """Return Markdown as HTML; formulas are MathML instead of text that waits for MathJax."""
+    """Markdown as HTML; formulas are MathML instead of text that waits for MathJax."""
     renderer = IPythonRenderer(escape=False, anchor_link_text="")
     renderer.inline_math = partial(to_mathml, display="inline")
     renderer.block_math = partial(to_mathml, display="block")

@@ -209,22 +209,17 @@ def published_run(job: Job, faces: Faces | None = None) -> Run | None:
     they are of the same version. Without `faces`: the run on FER2013.
     """
     for run in published_runs(kind(faces)):
-        wanted = (job.recipe, job.seed, job.fold)
-        if (run.job.recipe, run.job.seed, run.job.fold) == wanted:
-            if faces is None or faces.official or run.made_on(faces):
-                return run
+        same = replace(run.job, name=job.name) == job
+        if same and (faces is None or faces.official or run.made_on(faces)):
+            return run
     return None
 
 
 def published_runs(kind: str = "fer2013") -> list[Run]:
     """All runs in data/published on `fer2013` or on `synthetic`, in alphabetical order."""
-    runs = [published_record(path, path.stat().st_mtime_ns) for path in record_paths()]
+    paths = sorted(PUBLISHED.glob("*/run.json"))
+    runs = [published_record(path, path.stat().st_mtime_ns) for path in paths]
     return [run for run in runs if run.record["data"] == kind]
-
-
-def record_paths() -> list[Path]:
-    """Every run.json of data/published."""
-    return sorted(PUBLISHED.glob("*/run.json"))
 
 
 @lru_cache(None)
@@ -277,17 +272,16 @@ def train_all(
     retrain: see `train_or_load`. published: whether a published run counts as there.
     Introduced in notebook 06.
     """
-    # Two names of the same numbers (the ladder's last row is a depth of 08) are one training.
-    todo: dict[str, Job] = {}
+    # By key: two names of the same numbers (the ladder's last row is a depth of 08) are one run.
+    found, todo = {}, {}
     for job in jobs:
-        if retrain or not (own_run(job, faces) or published and published_run(job, faces)):
-            todo.setdefault(job.key(faces), job)
+        run = not retrain and (own_run(job, faces) or published and published_run(job, faces))
+        (found if run else todo).setdefault(job.key(faces), run or job)
     made = each_trained(list(todo.values()), faces, backend, workers, retrain)
     if len(todo) > 1:
         made = track(made, "trainings", len(todo))
-    trained = dict(zip(todo, made, strict=True))
-    found = [(job, trained.get(job.key(faces)) or known_run(job, faces)) for job in jobs]
-    runs = [replace(run, job=job) for job, run in found]
+    found |= zip(todo, made, strict=True)
+    runs = [replace(found[job.key(faces)], job=job) for job in jobs]
     for run in runs:
         if run.job.fold is None:  # a search has too many
             print(run.describe())
@@ -304,12 +298,6 @@ def each_trained(todo: list[Job], faces: Faces, backend: str, workers: int, retr
     tasks = (joblib.delayed(train_elsewhere)(job, *told) for job in todo)
     with joblib.parallel_config(backend, n_jobs=workers):
         yield from joblib.Parallel(return_as="generator")(tasks)
-
-
-def known_run(job: Job, faces: Faces) -> Run | None:
-    """The finished own run of a job, else the published one, else None."""
-    run = own_run(job, faces) or published_run(job, faces)
-    return run and replace(run, job=job)  # the same numbers may have been made under another name
 
 
 # Threads of one worker (dask's default) take turns: random numbers belong to the process.

@@ -42,7 +42,7 @@ class Notebook(NamedTuple):
 
 
 def notebooks() -> list[Notebook]:
-    """Return all notebooks of the series, in order."""
+    """All notebooks of the series, in order."""
     paths = sorted(FOLDER.glob("[0-9][0-9]_*.ipynb"))
     metadata = [nbformat.read(path, as_version=4).metadata for path in paths]
     return [Notebook(p, m.get("fer_seconds", 60)) for p, m in zip(paths, metadata, strict=True)]
@@ -53,7 +53,7 @@ class NotebookFailed(RuntimeError):
 
 
 def select(names=None) -> list[Notebook]:
-    """Return the notebooks to run, in order: all that exist, or those that `names` start.
+    """The notebooks to run, in order: all that exist, or those that `names` start.
 
     `names` are file names or their beginnings ("03"). Raises ValueError for a name that fits
     no notebook.
@@ -86,10 +86,10 @@ def run(data="auto", profile="short", seed=42, names=None, out=None, keep_going=
     chosen, results = select(names), {}
     out = Path(out or home() / "reports" / time.strftime("%Y-%m-%d_%H-%M-%S")).resolve()
     out.mkdir(parents=True, exist_ok=True)
-    parameters = dict(DATA=_absolute(data), PROFILE=profile, SEED=int(seed), RETRAIN=False)
+    parameters = dict(DATA=absolute(data), PROFILE=profile, SEED=int(seed), RETRAIN=False)
     for notebook in chosen:
         place = f"[{len(results) + 1}/{len(chosen)}] {notebook.name}"
-        print(f"{place}   {_time_left(chosen, results)}", flush=True)
+        print(f"{place}   {time_left(chosen, results)}", flush=True)
         started, status = time.monotonic(), "stopped"
         try:
             execute(notebook.path, out / f"{notebook.name}.ipynb", parameters)
@@ -121,21 +121,21 @@ def execute(source: Path, target: Path, parameters: dict, timeout=None) -> None:
         declared = list(papermill.inspect_notebook(str(source)))
         if unknown := ", ".join(sorted(parameters.keys() - set(declared))):
             raise NotebookFailed(f"no parameter {unknown}; its cell `parameters` sets {declared}")
-        options = dict(kernel_name="python3", kernel_manager_class=_this_interpreter())
+        options = dict(kernel_name="python3", kernel_manager_class=this_interpreter())
         options |= dict(cwd=source.parent, execution_timeout=timeout, progress_bar=False)
-        streams = dict(coalesce_streams=True, stdout_file=_Indented(), stderr_file=_Indented())
+        streams = dict(coalesce_streams=True, stdout_file=Indented(), stderr_file=Indented())
         papermill.execute_notebook(source, running, parameters, **options, **streams)
         check_executed(running)
         os.replace(running, target)
     except Exception as error:
-        raise NotebookFailed(f"{source.name} failed {_what_and_where(error, running)}") from error
+        raise NotebookFailed(f"{source.name} failed {what_and_where(error, running)}") from error
     finally:
         if running.exists():
             os.replace(running, target.with_suffix(".failed.ipynb"))
 
 
 def check_executed(path: Path) -> nbformat.NotebookNode:
-    """Return the notebook at `path`; raise NotebookFailed unless it really ran to its end.
+    """The notebook at `path`; raise NotebookFailed unless it really ran to its end.
 
     Four signs beside papermill's own return, because each of them misses a case: the file is
     valid JSON, papermill wrote its end time, every non-empty code cell has an execution count
@@ -158,18 +158,18 @@ def check_executed(path: Path) -> nbformat.NotebookNode:
 
 
 def code_cells(notebook) -> list:
-    """Return the code cells that have something to run."""
+    """The code cells that have something to run."""
     return [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
 
 
-def _absolute(data) -> str:
+def absolute(data) -> str:
     """Give a relative path of data a meaning in the notebook's folder too, `$FER_DATA` included."""
     data = os.environ.get("FER_DATA") or data if data == "auto" else data
     return str(data) if str(data) in DATA_NAMES else str(Path(data).expanduser().resolve())
 
 
-def _this_interpreter() -> type:
-    """Return what starts this Python as kernel, with FER_HOME absolute, wherever Jupyter looks."""
+def this_interpreter() -> type:
+    """What starts this Python as kernel, with FER_HOME absolute, wherever Jupyter looks."""
 
     class ThisInterpreter(AsyncKernelManager):
         # Quiet: the kernel warns about its local connection at each start.
@@ -179,14 +179,15 @@ def _this_interpreter() -> type:
     return ThisInterpreter
 
 
-class _Indented(io.TextIOBase):
+class Indented(io.TextIOBase):
     """A stream that shows what a notebook prints, indented below the notebook's own line."""
 
     def write(self, text):
         print(indent(text.rstrip(), "    "), flush=True)
 
 
-def _time_left(chosen, results) -> str:
+def time_left(chosen, results) -> str:
+    """Time passed and the time left, by what the notebooks take and this machine's pace."""
     done, elapsed = len(results), sum(seconds for _, seconds in results.values())
     # This machine's pace against the one that was timed.
     pace = elapsed / sum(notebook.seconds for notebook in chosen[:done]) if done else 1
@@ -194,7 +195,7 @@ def _time_left(chosen, results) -> str:
     return f"elapsed {clock(elapsed)}, about {left} left"
 
 
-def _what_and_where(error, partial: Path) -> str:
+def what_and_where(error, partial: Path) -> str:
     """Say in one line what stopped a notebook, and in the last cell that it started."""
     what = f"{error.ename}: {error.evalue}" if hasattr(error, "evalue") else str(error)
     what = what.strip().partition("\n")[0] or repr(error)

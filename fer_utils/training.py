@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.optim import lr_scheduler
 
 from fer_utils import machine
 from fer_utils.data import Faces, choose
-from fer_utils.evaluation import logits
+from fer_utils.evaluation import device_of, logits, scaled
 from fer_utils.models import build
 from fer_utils.recipes import Recipe
 
@@ -40,14 +41,14 @@ class State:
     seed: int
     model: nn.Module
     optimizer: torch.optim.Optimizer
-    scheduler: torch.optim.lr_scheduler.LRScheduler
+    scheduler: lr_scheduler.LRScheduler
     history: list[dict] = field(default_factory=list)
     filters: list[torch.Tensor] = field(default_factory=list)
 
     @property
     def device(self) -> torch.device:
         """Where the network is."""
-        return next(self.model.parameters()).device
+        return device_of(self.model)
 
     def state_dict(self) -> dict:
         """Everything needed to go on, as tensors and plain values."""
@@ -78,13 +79,11 @@ def start(recipe: Recipe, faces: Faces, seed: int, device: torch.device | None =
     images = min(recipe.train_images or math.inf, int((faces.splits == "train").sum()))
     steps = recipe.epochs * batches(images, recipe.batch_size)
     if recipe.schedule == "one-cycle":
-        shape = dict(pct_start=0.25, cycle_momentum=False)
-        steps = max(steps, 5)  # with four torch divides by zero
-        scheduler = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, recipe.learning_rate, steps, **shape
-        )
+        shape = dict(max_lr=recipe.learning_rate, pct_start=0.25, cycle_momentum=False)
+        # five: with four torch divides by zero
+        scheduler = lr_scheduler.OneCycleLR(optimizer, total_steps=max(steps, 5), **shape)
     else:
-        scheduler = torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
+        scheduler = lr_scheduler.ConstantLR(optimizer, factor=1.0)
     state = State(recipe, seed, model, optimizer, scheduler)
     keep_filters(state)
     return state
@@ -107,10 +106,8 @@ def augment(images: torch.Tensor, mirror: bool, shift: int) -> torch.Tensor:
     device = images.device
     rows = columns = torch.arange(side, device=device).expand(count, side)
     if shift:
-        rows, columns = (
-            (axis + torch.randint(-shift, shift + 1, (count, 1), device=device)).clamp(0, side - 1)
-            for axis in (rows, columns)
-        )
+        moves = torch.randint(-shift, shift + 1, (2, count, 1), device=device)
+        rows, columns = (rows + moves).clamp(0, side - 1)
     if mirror:
         same = torch.rand(count, 1, device=device) < 0.5
         columns = torch.where(same, columns, side - 1 - columns)
@@ -180,8 +177,7 @@ def train_epoch(state: State, images: torch.Tensor, labels: torch.Tensor) -> flo
     order = torch.randperm(len(labels), device=device)
     for step in range(steps):
         batch = order[step * recipe.batch_size : (step + 1) * recipe.batch_size]
-        x = augment(images[batch], recipe.mirror, recipe.shift)[:, None].float() / 255
-        x = x.contiguous(memory_format=torch.channels_last)  # float32 [B, 1, 48, 48]
+        x = scaled(augment(images[batch], recipe.mirror, recipe.shift), device)  # [B, 1, 48, 48]
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
             scores = state.model(x)  # [B, 7]
         loss = loss_of(scores.float(), labels[batch])
@@ -206,9 +202,8 @@ def check_all(losses: torch.Tensor, epoch: int, rate: float) -> None:
 def check(loss: float, where: str, rate: float) -> None:
     """Raise TrainingError unless the loss is a number."""
     if not math.isfinite(loss):
-        raise TrainingError(
-            f"The loss is {loss} at {where} with learning rate {rate:g}: choose a smaller one."
-        )
+        place = f"at {where} with learning rate {rate:g}"
+        raise TrainingError(f"The loss is {loss} {place}: choose a smaller one.")
 
 
 def tensors(faces: Faces, split: str, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
@@ -218,9 +213,7 @@ def tensors(faces: Faces, split: str, device: torch.device) -> tuple[torch.Tenso
 
 
 @torch.no_grad()
-def loss_and_accuracy(
-    model: nn.Module, images: torch.Tensor, labels: torch.Tensor
-) -> tuple[float, float]:
+def loss_and_accuracy(model: nn.Module, images, labels) -> tuple[float, float]:
     """Mean cross-entropy (nats) and accuracy (0 … 1) in evaluation mode."""
     model.eval()
     scores = torch.cat(list(logits(model, images)))

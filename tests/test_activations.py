@@ -1,4 +1,4 @@
-"""Hooks give what a forward pass by hand gives and go away; a probe's features have their size."""
+"""What is recorded is what a forward pass by hand gives; a probe's features have their size."""
 
 import numpy as np
 import pytest
@@ -26,11 +26,7 @@ def images():
     return np.random.default_rng(0).integers(0, 256, (5, 48, 48), dtype=np.uint8)
 
 
-def hooks(network):
-    return [hook for layer in network for hook in layer._forward_hooks.values()]
-
-
-# ---------------------------------------------------------------- hooks
+# ---------------------------------------------------------------- outputs
 
 
 def test_recorded_outputs_equal_a_forward_pass_by_hand(tiny, images):
@@ -78,12 +74,6 @@ def test_a_layer_that_holds_layers_ends_a_part():
     assert ends == {"block 1": first[1], "block 2": inner, "hidden 1": head}
 
 
-def test_any_layer_can_be_watched(tiny, images):
-    recorded = activations.record(tiny, images, {"convolution": tiny[0]})
-    assert list(recorded) == ["convolution"]
-    assert recorded["convolution"].shape == (5, 4, 48, 48)
-
-
 def test_recording_turns_dropout_off(tiny, images):
     tiny.train()
     once, again = (activations.record(tiny, images)["hidden 1"] for _ in range(2))
@@ -91,28 +81,9 @@ def test_recording_turns_dropout_off(tiny, images):
     assert not tiny.training
 
 
-def test_hooks_are_removed(tiny, images):
-    with activations.watching(activations.blocks(tiny)) as outputs:
-        assert len(hooks(tiny)) == 3
-        tiny(torch.rand(2, 1, 48, 48))
-    assert hooks(tiny) == []
-    before = outputs["block 1"].clone()
-    tiny(torch.rand(2, 1, 48, 48))
-    assert torch.equal(outputs["block 1"], before)
-    activations.record(tiny, images)
-    assert hooks(tiny) == []
-
-
-def test_hooks_are_removed_after_an_error(tiny):
-    with pytest.raises(RuntimeError):
-        activations.record(tiny, np.zeros((2, 20, 20), np.uint8))  # the hidden layer does not fit
-    assert hooks(tiny) == []
-
-
-def test_outputs_carry_no_gradient(tiny):
-    with activations.watching(activations.blocks(tiny)) as outputs:
-        tiny(torch.rand(2, 1, 48, 48))
-    assert not any(output.requires_grad for output in outputs.values())
+def test_outputs_carry_no_gradient(tiny, images):
+    recorded = activations.record(tiny, images)
+    assert not any(output.requires_grad for output in recorded.values())
 
 
 # ---------------------------------------------------------------- a probe's features

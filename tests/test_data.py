@@ -15,7 +15,7 @@ import patterns
 import pytest
 from PIL import Image
 
-from fer_utils import CLASSES, SPLITS, data, seminar, synthetic
+from fer_utils import CLASSES, SPLITS, data, fetching, seminar, synthetic
 from fer_utils.data import DataError
 
 FOLDERS = ("official", "seminar", "seminar deep", "split folders")
@@ -519,7 +519,7 @@ def test_auto_takes_FER_DATA_then_fetched_then_synthetic(tiny, home, official, d
     assert faces.describe() == (
         "Data: synthetic faces (drawn, no photographs): 7 train, 7 validation, 7 test"
     )
-    data.fetch(tiny("official", "zip"))
+    fetching.fetch(tiny("official", "zip"))
     faces = data.load()
     assert (faces.source, faces.synthetic, faces.official) == ("fer2013", False, True)
     assert faces.describe() == (
@@ -560,7 +560,7 @@ def test_the_source_gives_the_same_faces_again(layout, form, tiny):
 
 
 def test_the_source_of_named_data_is_its_name(tiny, official, drawn):
-    data.fetch(tiny("official"))
+    fetching.fetch(tiny("official"))
     for name in ("synthetic", "fer2013"):
         faces = data.load(name)
         assert faces.source == faces.title == name and same(data.load(faces.source), faces)
@@ -612,7 +612,7 @@ def kagglehub(monkeypatch):
 
 def test_fetch_downloads_a_pinned_version(kagglehub, tiny, home, official):
     kagglehub.folder = tiny("official")
-    faces = data.fetch()
+    faces = fetching.fetch()
     assert kagglehub.calls == [("msambare/fer2013/versions/1", True)]
     assert faces.source == "fer2013" and faces.official
     assert len(list((home / "fer2013").rglob("*.png"))) == 49
@@ -621,7 +621,7 @@ def test_fetch_downloads_a_pinned_version(kagglehub, tiny, home, official):
 
 def test_fetch_the_seminars_split(kagglehub, tiny, home, official):
     kagglehub.folder = tiny("seminar")
-    faces = data.fetch(seminar_split=True)
+    faces = fetching.fetch(seminar_split=True)
     assert kagglehub.calls == [
         ("jonathanoheix/face-expression-recognition-dataset/versions/1", True)
     ]
@@ -636,14 +636,14 @@ def test_fetch_counts_what_kagglehub_calls_complete(
     kagglehub.folder = store(without(lost)(tiny_files("official")), tmp_path / "1")
     kagglehub.folder.mkdir(exist_ok=True)
     with pytest.raises(DataError, match="has 48 images|no images of train/happy|holds no images"):
-        data.fetch()
+        fetching.fetch()
     assert not (home / "fer2013").exists()
 
 
 def test_fetch_without_network_says_what_to_do_by_hand(kagglehub, home):
     kagglehub.folder = ConnectionError("Max retries\nexceeded")
     with pytest.raises(DataError) as caught:
-        data.fetch()
+        fetching.fetch()
     message = str(caught.value)
     assert "ConnectionError: Max retries exceeded" in message and "\n" not in message
     assert "https://www.kaggle.com/datasets/msambare/fer2013 " in message
@@ -657,19 +657,19 @@ def test_fetch_without_network_says_what_to_do_by_hand(kagglehub, home):
 )
 def test_fetch_from(layout, form, tiny, home, official):
     path = tiny(layout, form)
-    faces = data.fetch(path)
+    faces = fetching.fetch(path)
     assert faces.source == "fer2013" and path.exists()
     assert faces.fingerprint == data.load(path).fingerprint
 
 
 def test_fetch_from_a_bare_csv(tiny, official):
     path = tiny("fer2013.csv") / "fer2013.csv"
-    assert data.fetch(str(path)).official and data.load("fer2013").official
+    assert fetching.fetch(str(path)).official and data.load("fer2013").official
 
 
 def test_fetch_replaces_what_was_fetched(tiny, home, official):
-    data.fetch(tiny("official", "folder"))
-    faces = data.fetch(tiny("official", "zip"))
+    fetching.fetch(tiny("official", "folder"))
+    faces = fetching.fetch(tiny("official", "zip"))
     assert [entry.name for entry in (home / "fer2013").iterdir()] == ["faces official zip"]
     (home / "fer2013" / ".DS_Store").write_text("left by a file manager")
     assert same(faces, data.load("fer2013"))
@@ -679,24 +679,24 @@ def test_fetch_replaces_what_was_fetched(tiny, home, official):
 def test_a_failing_fetch_leaves_the_earlier_one(
     tiny, home, official, store, tiny_files, tmp_path, monkeypatch, kagglehub
 ):
-    first = data.fetch(tiny("official"))
+    first = fetching.fetch(tiny("official"))
     incomplete = store(without("Training_0.png")(tiny_files("official")), tmp_path / "incomplete")
     with pytest.raises(DataError, match="incomplete has 48 images, which are not.*49 of fer2013"):
-        data.fetch(incomplete)
+        fetching.fetch(incomplete)
     with pytest.raises(DataError, match="with or without --seminar-split"):
-        data.fetch(tiny("seminar"))
+        fetching.fetch(tiny("seminar"))
     with pytest.raises(DataError, match="does not exist"):
-        data.fetch(tmp_path / "no such")
+        fetching.fetch(tmp_path / "no such")
     kagglehub.folder = ConnectionError()
     with pytest.raises(DataError, match="could not be downloaded"):
-        data.fetch()
+        fetching.fetch()
 
     def full(*paths):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("shutil.copytree", full)
     with pytest.raises(DataError, match="cannot be written.*No space.*FER_HOME"):
-        data.fetch(tiny("official"))
+        fetching.fetch(tiny("official"))
     assert same(first, data.load("fer2013"))
     assert sorted(entry.name for entry in home.iterdir()) == ["cache", "fer2013"]
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from fer_utils import machine
+from fer_utils.cluster import cluster
 
 
 def test_the_device_is_one_that_works():
@@ -121,7 +122,7 @@ def test_without_git_or_a_repository_there_is_no_revision(tmp_path, monkeypatch)
 
 def test_without_dask_a_cluster_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(ValueError, match="pip install"), machine.cluster(None):
+    with pytest.raises(ValueError, match="pip install"), cluster(None):
         pass
 
 
@@ -129,5 +130,5 @@ def test_a_scheduler_that_does_not_answer_is_named(monkeypatch):
     distributed = pytest.importorskip("distributed")
     client, nobody = distributed.Client, "tcp://127.0.0.1:1"
     monkeypatch.setattr(distributed, "Client", lambda address, timeout: client(address, timeout=1))
-    with pytest.raises(ValueError, match=nobody), machine.cluster(nobody):
+    with pytest.raises(ValueError, match=nobody), cluster(nobody):
         pass

@@ -83,10 +83,10 @@ def test_run_gives_typed_parameters_folder_and_interpreter(write, tmp_path, monk
 def test_relative_fer_data_reaches_the_notebook_as_an_absolute_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FER_DATA", "faces.csv")
-    assert series._absolute("auto") == str(tmp_path / "faces.csv")
-    assert series._absolute("synthetic") == "synthetic"
+    assert series.absolute("auto") == str(tmp_path / "faces.csv")
+    assert series.absolute("synthetic") == "synthetic"
     monkeypatch.setenv("FER_DATA", "fer2013")
-    assert series._absolute("auto") == "fer2013"
+    assert series.absolute("auto") == "fer2013"
 
 
 # ---------------------------------------------------------------- runs that fail
