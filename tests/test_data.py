@@ -499,8 +499,10 @@ def test_a_kill_leaves_no_half_cache(tiny, home):
 @pytest.fixture
 def official(monkeypatch):
     """The tiny data set counts as the complete one, in both divisions."""
-    monkeypatch.setattr(data, "CLASS_COUNTS", COUNTS)
-    monkeypatch.setattr(data, "SEMINAR_CLASS_COUNTS", {"train": (3,) * 7, "validation": (4,) * 7})
+    for module in (data, fetching):
+        monkeypatch.setattr(module, "CLASS_COUNTS", COUNTS)
+    counts = {"train": (3,) * 7, "validation": (4,) * 7}
+    monkeypatch.setattr(fetching, "SEMINAR_CLASS_COUNTS", counts)
 
 
 @pytest.fixture

@@ -1,0 +1,62 @@
+"""Gets FER2013 from Kaggle, or from a file, into the folder where `data.load` finds it."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from fer_utils import home
+from fer_utils.data import MAKE_ROOM, DataError, Faces, explained, load
+from fer_utils.seminar import CLASS_COUNTS, SEMINAR_CLASS_COUNTS
+
+KAGGLE = {
+    "fer2013": "msambare/fer2013/versions/1",
+    "fer2013-seminar-split": "jonathanoheix/face-expression-recognition-dataset/versions/1",
+}
+
+
+def fetch(path: str | Path | None = None, seminar_split: bool = False) -> Faces:
+    """Put a data set into data/fer2013 (or data/fer2013-seminar-split) and count it.
+
+    path: a folder, zip, tar or csv to copy; None downloads Kaggle's copy through kagglehub.
+    Raises DataError if the download fails or class counts are not the known ones; what was fetched
+    before then stays.
+    """
+    name = "fer2013-seminar-split" if seminar_split else "fer2013"
+    origin = download(KAGGLE[name]) if path is None else Path(path).expanduser().resolve()
+    counts = load(origin).counts()
+    found = [counts[0], counts[1] + counts[2]] if seminar_split else counts
+    known = list((SEMINAR_CLASS_COUNTS if seminar_split else CLASS_COUNTS).values())
+    if not np.array_equal(found, known):
+        advice = "get it again, use it in place with --data, or fetch it with or without"
+        wanted = f"not, class by class, the {np.sum(known):,} of {name}: {advice} --seminar-split."
+        raise DataError(f"{origin} has {np.sum(found):,} images, which are {wanted}")
+    target = home() / name
+    with (
+        explained(OSError, f"{target} cannot be written", MAKE_ROOM),
+        tempfile.TemporaryDirectory(dir=home()) as folder,
+    ):
+        new = Path(folder, "new")
+        if origin.is_dir():
+            shutil.copytree(origin, new)
+        else:
+            new.mkdir()
+            shutil.copy2(origin, new)
+        if target.exists():
+            target.replace(Path(folder, "old"))
+        new.replace(target)
+    return load(name)
+
+
+def download(handle: str) -> Path:
+    """Download a Kaggle data set of a pinned version with kagglehub; returns its folder."""
+    import kagglehub  # only here: everything else works without it
+
+    page = "/".join(handle.split("/")[:2])
+    advice = f"check the connection, or get it by hand at https://www.kaggle.com/datasets/{page}"
+    advice += " and run `python -m fer_utils fetch --from FILE`."
+    # requests, kagglehub and OS errors alike
+    with explained(Exception, f"Kaggle's {page} could not be downloaded", advice):
+        # by force: kagglehub trusts its marker even where files have gone since
+        return Path(kagglehub.dataset_download(handle, force_download=True))
