@@ -6,7 +6,7 @@ imported from its own module, for example `from fer_utils import data, plots`.
 """
 
 import os
-import tempfile
+import uuid
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -25,14 +25,18 @@ def write_atomic(path: Path, content: bytes) -> None:
     Makes missing folders. Raises OSError (disk full, read-only) and leaves the old file as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-", suffix=".part")
+    part = path.with_name(f".{path.name}-{uuid.uuid4().hex}.part")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with open(part, "xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)  # mkstemp's own mode would hide reports from other users
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def known_or_refuse(what: str, name, known) -> None:
+    """Raise ValueError, naming the known ones, unless `name` is one of them."""
+    if name not in known:
+        raise ValueError(f"unknown {what} {name!r}: choose one of {', '.join(known)}")

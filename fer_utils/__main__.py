@@ -58,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--retrain", action="store_true", help="train what is there, too")
     train.add_argument("--backend", choices=BACKENDS, default=BACKENDS[0], help="see README")
     train.add_argument("--workers", type=int, default=-1, help="processes (default: one a core)")
-    train.add_argument("--scheduler", metavar="ADDRESS", help="of a dask cluster")
+    train.add_argument("--scheduler", metavar="ADDRESS", help="of the dask cluster")
     train.add_argument("--json", action="store_true", help="end with a line of JSON a run")
     train.set_defaults(command=train_models)
 
@@ -104,12 +104,12 @@ def train_models(options) -> None:
     jobs = experiments.to_publish(runs.kind(faces)) if options.all_published else []
     for name in options.names:
         groups = experiments.jobs(name, options.profile, faces.small, options.seed)
-        jobs += [job for group in groups.values() for job in group]
+        jobs += sum(groups.values(), [])
     if options.epochs:
         jobs = [replace(job, recipe=replace(job.recipe, epochs=options.epochs)) for job in jobs]
     where = (options.backend, options.workers, options.retrain)
     dask = options.backend == "dask"
-    with cluster(options.scheduler, options.workers) if dask else nullcontext():
+    with cluster(options.scheduler) if dask else nullcontext():
         found = runs.train_all(jobs, faces, *where, published=not options.all_published)
     for run in found if options.json else ():
         last = run.history[-1]
@@ -121,8 +121,7 @@ def train_models(options) -> None:
 def print_experiments() -> None:
     """Models and experiments, with their runs and the minutes that the published ones took."""
     for name in [*SETTINGS, *experiments.EXPERIMENTS]:
-        groups = experiments.jobs(name, "short", small=False)
-        jobs = [job for group in groups.values() for job in group]
+        jobs = sum(experiments.jobs(name, "short", small=False).values(), [])
         known = [run for job in jobs if (run := runs.published_run(job))]
         minutes = sum(run.provenance["seconds"] for run in known) / 60
         devices = ", ".join(sorted({run.provenance["device"] for run in known}))

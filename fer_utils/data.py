@@ -23,8 +23,7 @@ import pandas as pd
 from PIL import Image
 from sklearn.model_selection import train_test_split
 
-from fer_utils import CLASSES, SPLITS, home, synthetic, write_atomic
-from fer_utils import ROOT as ROOT  # tests and readers find the repository by data.ROOT
+from fer_utils import CLASSES, SPLITS, home, known_or_refuse, synthetic, write_atomic
 from fer_utils.progress import track
 from fer_utils.seminar import CLASS_COUNTS
 
@@ -95,8 +94,7 @@ class Faces:
 
     def split(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """Images uint8 [n, 48, 48] and labels int64 [n] of one split."""
-        if name not in SPLITS:
-            raise ValueError(f"unknown split {name!r}: choose one of {', '.join(SPLITS)}")
+        known_or_refuse("split", name, SPLITS)
         chosen = self.splits == name
         return self.images[chosen], self.labels[chosen]
 

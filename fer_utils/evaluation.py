@@ -95,8 +95,7 @@ def bootstrap_interval(correct: np.ndarray, seed=0, resamples=2000) -> tuple[flo
     """
     # Resampling 0s and 1s is a binomial draw.
     draws = np.random.default_rng(seed).binomial(len(correct), np.mean(correct), resamples)
-    low, high = np.percentile(draws / len(correct), [2.5, 97.5])
-    return float(low), float(high)
+    return tuple(np.percentile(draws / len(correct), [2.5, 97.5]).tolist())
 
 
 def mcnemar(correct_a: np.ndarray, correct_b: np.ndarray) -> float:

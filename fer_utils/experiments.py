@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
 
-from fer_utils import runs
+from fer_utils import known_or_refuse, runs
 from fer_utils.cross_validation import Fold
 from fer_utils.data import Faces
 from fer_utils.models import ARCHITECTURES, DEEP, Plain
-from fer_utils.recipes import PROFILES, SETTINGS, Recipe, known_or_refuse, recipe
+from fer_utils.recipes import PROFILES, SETTINGS, Recipe, recipe
 from fer_utils.runs import Job, Run
 from fer_utils.seminar import CLASS_COUNTS
 
@@ -63,10 +63,10 @@ def shuffled(names: tuple[str, ...], profile: str, small: bool) -> Experiment:
 KERNELS = ((1, 1), (3, 3), (3, 5), (5, 5), (7, 7))  # sides of the first and the second block's
 
 
-def few(profile: str, small: bool, epochs: int = 10) -> dict:
+def few(profile: str, small: bool, epochs: int = 10, smoke: int = 2) -> dict:
     """Epochs and training images of the small experiments of 05 and 07."""
     if profile == "smoke":
-        return dict(epochs=2, train_images=256)
+        return dict(epochs=smoke, train_images=256)
     return dict(epochs=epochs, train_images=1000 if small else 4000)
 
 
@@ -122,22 +122,15 @@ def regularised(profile: str, small: bool) -> Experiment:
 
 def regularised_rates(profile: str, small: bool) -> Experiment:
     """Shallow with and without batch normalisation at a tenth and ten times the rate."""
-    recipes = {}
-    for name, batch_norm in (("plain", False), ("batch_norm", True)):
-        for rate in (1e-4, 1e-2):
-            one = constant("shallow", batch_norm, False, rate, **brief(profile, small))
-            recipes[f"shallow_{name}_{rate:g}"] = one
+    size, recipes = few(profile, small, smoke=1), {}
+    for (name, norm), rate in product({"plain": False, "batch_norm": True}.items(), (1e-4, 1e-2)):
+        recipes[f"shallow_{name}_{rate:g}"] = constant("shallow", norm, False, rate, **size)
     return Experiment(recipes)
-
-
-def brief(profile: str, small: bool) -> dict:
-    """As `few`, at `smoke` one epoch."""
-    return few(profile, small) | ({"epochs": 1} if profile == "smoke" else {})
 
 
 def regularised_deep(profile: str, small: bool) -> Experiment:
     """Deep without batch normalisation and dropout, and with both, few images."""
-    size = brief(profile, small)
+    size = few(profile, small, smoke=1)
     both = {"plain": (False, False), "both": (True, True)}
     return Experiment({f"deep_{name}": constant("deep", *b, **size) for name, b in both.items()})
 
@@ -168,16 +161,17 @@ def depth_networks() -> dict[str, Plain]:
     return networks
 
 
+def long(profile: str) -> dict:
+    """Thirty epochs in bfloat16."""
+    return {"precision": "bfloat16"} | ({} if profile == "smoke" else {"epochs": 30})
+
+
 def depths(variant: str, profile: str, small: bool) -> Experiment:
     """Depths on `few` or on `all` images (the latter in bfloat16, as `long`: with 30 epochs)."""
-    base, recipes = recipe("deeper", profile, small), {}
-    if variant == "few":
-        epochs, images = (1, 128) if profile == "smoke" else (10, 2000 if small else 4000)
-        base = replace(base, epochs=epochs, train_images=images)
-    else:
-        base = replace(base, precision="bfloat16")
-    if variant == "long":
-        base = replace(base, epochs=base.epochs if profile == "smoke" else 30)
+    epochs, images = (1, 128) if profile == "smoke" else (10, 2000 if small else 4000)
+    changes = {"few": dict(epochs=epochs, train_images=images), "all": {"precision": "bfloat16"}}
+    changes["long"] = long(profile)
+    base, recipes = replace(recipe("deeper", profile, small), **changes[variant]), {}
     for label, architecture in depth_networks().items():
         depth, _, rest = label.partition("_")
         parts = ("depth", depth, "" if variant == "few" else variant, rest)
@@ -198,8 +192,7 @@ def images(variant: str, label: str, profile: str, small: bool) -> Experiment:
 def patience(profile: str, small: bool) -> Experiment:
     """Shallow, deep and deeper with 30 epochs in bfloat16, three seeds."""
     usual = models(FOUR[1:], profile, small).recipes
-    long = {"precision": "bfloat16"} | ({} if profile == "smoke" else {"epochs": 30})
-    recipes = {f"{name}_long": replace(one, **long) for name, one in usual.items()}
+    recipes = {f"{name}_long": replace(one, **long(profile)) for name, one in usual.items()}
     return Experiment(recipes, more_seeds(profile, 2))
 
 
@@ -276,6 +269,6 @@ def to_publish(kind: str) -> list[Job]:
     """Every job whose run is published on `fer2013` or on `synthetic`, each once."""
     names = [name for name, (_, places) in EXPERIMENTS.items() if kind in places]
     wanted = [jobs(name, "short", small=kind == "synthetic") for name in names]
-    listed = [job for each in wanted for group in each.values() for job in group]
+    listed = [job for each in wanted for job in sum(each.values(), [])]
     firsts = {(job.recipe, job.seed, job.fold): job for job in reversed(listed)}
     return list(firsts.values())[::-1]

@@ -5,7 +5,7 @@ import json
 import pandas as pd
 from pandas.api.types import is_number
 
-from fer_utils import ROOT, home, write_atomic
+from fer_utils import ROOT, home, known_or_refuse, write_atomic
 from fer_utils.plots import Table
 from fer_utils.seminar import CLAIMS
 
@@ -27,8 +27,7 @@ def verdict(
     Raises ValueError for an unknown claim or a notebook that the claim does not name.
     Introduced in notebook 01.
     """
-    if claim not in CLAIMS:
-        raise ValueError(f"Unknown claim {claim!r}: use one of {', '.join(CLAIMS)}.")
+    known_or_refuse("claim", claim, CLAIMS)
     tested_in = CLAIMS[claim].notebooks
     notebook = notebook or tested_in[0]
     if notebook not in tested_in:

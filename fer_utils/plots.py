@@ -174,9 +174,6 @@ def heatmap(table, label, text=None, limits=(None, None), size=(5, 2.6)) -> plt.
     cells = dict(annot=text, fmt="", annot_kws={"size": 8}, linewidths=1, cmap="cividis")
     low, high = limits
     sns.heatmap(table, ax=ax, vmin=low, vmax=high, cbar_kws={"label": label}, **cells)
-    mesh = ax.collections[0]
-    for cell, value in zip(ax.texts, mesh.get_array().compressed(), strict=True):
-        cell.set_color("black" if mesh.norm(value) > 0.45 else "white")
     ax.tick_params(length=0, rotation=0)
     return fig
 

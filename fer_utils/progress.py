@@ -17,8 +17,8 @@ def track(items, label: str, total: int | None = None, initial: int = 0):
     total: number of items (default `len(items)`); initial: how many were done before.
     """
     total = len(items) if total is None else total
-    bar = notebook_bar if in_notebook() else partial(tqdm, leave=False, disable=None)
-    yield from bar(items, label, total, initial=initial)
+    show = notebook_bar if in_notebook() else partial(tqdm, leave=False, disable=None)
+    yield from show(items, label, total, initial=initial)
 
 
 def in_notebook() -> bool:
@@ -26,28 +26,23 @@ def in_notebook() -> bool:
     return hasattr(IPython.get_ipython(), "kernel")
 
 
-class Bar(IPython.display.HTML):
-    """What the notebook bar shows; text where HTML is not shown."""
-
-    def __init__(self, label: str, done: int, total: int, left: float):
-        ending = f", {clock(left)} left" if done < total else ""
-        self.text = f"{label}: {done:,} of {total:,}{ending}"
-        super().__init__(f'<progress value="{done}" max="{total}"></progress> {self.text}')
-
-    def __repr__(self):
-        return self.text
+def bar(label: str, done: int, total: int, left: float) -> dict[str, str]:
+    """What the notebook bar shows, by MIME type: text where HTML is not shown."""
+    text = f"{label}: {done:,} of {total:,}" + f", {clock(left)} left" * (done < total)
+    html = f'<progress value="{done}" max="{total}"></progress> {text}'
+    return {"text/plain": text, "text/html": html}
 
 
 def notebook_bar(items, label: str, total: int, initial: int):
     """Yield items, refreshing one displayed bar at most twice a second."""
-    handle = IPython.display.display(Bar(label, initial, total, 0), display_id=True)
+    handle = IPython.display.display(bar(label, initial, total, 0), raw=True, display_id=True)
     start = shown = time.monotonic()
     for done, item in enumerate(items, initial + 1):
         yield item
         now = time.monotonic()
         if now - shown > 0.5 or done == total:
             left = (now - start) / (done - initial) * (total - done)
-            handle.update(Bar(label, done, total, left))
+            handle.update(bar(label, done, total, left), raw=True)
             shown = now
 
 

@@ -8,6 +8,7 @@ a notebook runs).
 from dataclasses import dataclass, replace
 from typing import Literal, get_args, get_origin, get_type_hints
 
+from fer_utils import known_or_refuse
 from fer_utils.models import ARCHITECTURES, BUILDERS, Architecture, changed_fields
 
 PROFILES = ("smoke", "short", "seminar")
@@ -64,12 +65,6 @@ def from_identity(values: dict) -> Recipe:
 def as_tuple(value):
     """Lists, which JSON has for tuples, as tuples."""
     return tuple(map(as_tuple, value)) if isinstance(value, list) else value
-
-
-def known_or_refuse(what: str, name, known) -> None:
-    """Raise ValueError, naming the known ones, unless `name` is one of them."""
-    if name not in known:
-        raise ValueError(f"unknown {what} {name!r}: choose one of {', '.join(known)}")
 
 
 # By model: the seminar's learning rate, weight decay and epochs (§3, §4); epochs of `short` on

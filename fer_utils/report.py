@@ -23,11 +23,11 @@ def write_report(out: Path, chosen, results, parameters) -> None:
     `results` maps a notebook's name to (status "done" | "failed" | "stopped", seconds).
     """
     here = len(results) - 1
-    latest = chosen[here].name
+    latest = chosen[here].stem
     executed = out / f"{latest}{'' if results[latest][0] == 'done' else '.failed'}.ipynb"
     body = "<p>It did not start.</p>"
     if executed.exists():
-        body = notebook_html(nbformat.read(executed, as_version=4), [note.name for note in chosen])
+        body = notebook_html(nbformat.read(executed, as_version=4), [note.stem for note in chosen])
     shell = Path(__file__).with_name("report.html").read_text(encoding="utf-8")
     shown = dict(
         HtmlFormatter=HtmlFormatter, here=here, parameters=parameters, cores=os.cpu_count()
@@ -41,13 +41,13 @@ def write_report(out: Path, chosen, results, parameters) -> None:
 
 def index_entry(notebook, results) -> dict:
     """Name, title, question, status and minutes; the question is the first one asked."""
-    first_cell = nbformat.read(notebook.path, as_version=4).cells[0]
+    first_cell = nbformat.read(notebook, as_version=4).cells[0]
     soup = BeautifulSoup(markdown(first_cell.source), "html.parser")
     question = soup.find(lambda tag: tag.name == "p" and "?" in tag.text)
-    status, seconds = results.get(notebook.name, ("not run", 0))
-    words = dict(title=soup.h1.text if soup.h1 else notebook.name)
+    status, seconds = results.get(notebook.stem, ("not run", 0))
+    words = dict(title=soup.h1.text if soup.h1 else notebook.stem)
     words["question"] = question.text if question else ""
-    return words | dict(name=notebook.name, status=status, minutes=seconds / 60)
+    return words | dict(name=notebook.stem, status=status, minutes=seconds / 60)
 
 
 def notebook_html(notebook, names) -> str:

@@ -27,7 +27,7 @@ from tqdm import tqdm
 from fer_utils import ROOT, data, home, machine, write_atomic
 from fer_utils.cross_validation import Fold
 from fer_utils.data import Faces, image_hashes
-from fer_utils.evaluation import Score, metrics, predict, score
+from fer_utils.evaluation import Score, device_of, metrics, predict, score
 from fer_utils.models import build
 from fer_utils.progress import clock, track
 from fer_utils.recipes import Recipe, from_identity
@@ -291,8 +291,7 @@ def train_all(
 def each_trained(todo: list[Job], faces: Faces, backend: str, workers: int, retrain: bool):
     """Yield the run of each job as it is finished, in the jobs' order."""
     if backend == "sequential":
-        for job in todo:
-            yield train_run(job, faces, retrain)
+        yield from (train_run(job, faces, retrain) for job in todo)
         return
     told = (faces.source, faces.fingerprint, str(home().resolve()), retrain)
     tasks = (joblib.delayed(train_elsewhere)(job, *told) for job in todo)
@@ -357,7 +356,7 @@ def train_to_the_end(state: State, job: Job, part: Faces, folder: Path) -> None:
     done, epochs, rows = len(state.history), job.recipe.epochs, train(state, part)
     if job.fold is None:
         going_on = f", going on after epoch {done}" if done else ""
-        print(f"Training {job.title} on {state.device.type}: {epochs} epochs{going_on}")
+        print(f"Training {job.title} on {device_of(state.model).type}: {epochs} epochs{going_on}")
         rows = track(rows, job.title, epochs, initial=done)
     for _ in rows:
         save_checkpoint(state, folder)
@@ -427,7 +426,7 @@ def finish(state: State, job: Job, faces: Faces, folder: Path) -> None:
     record = {"name": job.name, "recipe": job.recipe.identity(), "seed": job.seed}
     record |= {"fold": job.fold and asdict(job.fold), "training_version": TRAINING_VERSION}
     record |= {"fingerprint": faces.fingerprint, "data": faces.title, "history": state.history}
-    record["provenance"] = machine.provenance(state.device) | {"seconds": seconds}
+    record["provenance"] = machine.provenance(device_of(state.model)) | {"seconds": seconds}
     write_json(folder / "run.json", record)
     for path in [*folder.glob("*.pt"), *folder.glob(".*.part")]:
         path.unlink()

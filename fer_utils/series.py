@@ -10,7 +10,6 @@ import os
 import time
 from pathlib import Path
 from textwrap import indent
-from typing import NamedTuple
 
 import nbformat
 import papermill
@@ -26,33 +25,25 @@ FOLDER = ROOT / "notebooks"
 DATA_NAMES = ("auto", "synthetic", "fer2013", "fer2013-seminar-split")
 
 
-class Notebook(NamedTuple):
-    """One notebook of the series: its file, and its share of the whole run.
+def notebooks() -> list[Path]:
+    """The files of all notebooks of the series, in order."""
+    return sorted(FOLDER.glob("[0-9][0-9]_*.ipynb"))
 
-    `seconds` is what it may take on synthetic faces at `short` on two CPU cores, `fer_seconds` in
-    its metadata; all fourteen together stay within 15 minutes. It drives the time left.
+
+def seconds(notebook: Path) -> int:
+    """What a notebook may take on synthetic faces at `short` on two CPU cores.
+
+    It is `fer_seconds` in its metadata; all fourteen together stay within 15 minutes. It drives
+    the time left.
     """
-
-    path: Path
-    seconds: int
-
-    @property
-    def name(self) -> str:
-        return self.path.stem
-
-
-def notebooks() -> list[Notebook]:
-    """All notebooks of the series, in order."""
-    paths = sorted(FOLDER.glob("[0-9][0-9]_*.ipynb"))
-    metadata = [nbformat.read(path, as_version=4).metadata for path in paths]
-    return [Notebook(p, m.get("fer_seconds", 60)) for p, m in zip(paths, metadata, strict=True)]
+    return nbformat.read(notebook, as_version=4).metadata.get("fer_seconds", 60)
 
 
 class NotebookFailed(RuntimeError):
     """A notebook did not run from its first cell to its last; the message says where and why."""
 
 
-def select(names=None) -> list[Notebook]:
+def select(names=None) -> list[Path]:
     """The notebooks to run, in order: all that exist, or those that `names` start.
 
     `names` are file names or their beginnings ("03"). Raises ValueError for a name that fits
@@ -61,10 +52,10 @@ def select(names=None) -> list[Notebook]:
     existing = notebooks()
     wanted = tuple(str(name).removesuffix(".ipynb") for name in names or [""])
     for name in wanted:
-        if not any(notebook.name.startswith(name) for notebook in existing):
-            known = ", ".join(notebook.name for notebook in existing)
+        if not any(notebook.stem.startswith(name) for notebook in existing):
+            known = ", ".join(notebook.stem for notebook in existing)
             raise ValueError(f"No notebook in {FOLDER} starts with {name!r}; there are: {known}.")
-    return [notebook for notebook in existing if notebook.name.startswith(wanted)]
+    return [notebook for notebook in existing if notebook.stem.startswith(wanted)]
 
 
 # ---------------------------------------------------------------- run
@@ -88,17 +79,17 @@ def run(data="auto", profile="short", seed=42, names=None, out=None, keep_going=
     out.mkdir(parents=True, exist_ok=True)
     parameters = dict(DATA=absolute(data), PROFILE=profile, SEED=int(seed), RETRAIN=False)
     for notebook in chosen:
-        place = f"[{len(results) + 1}/{len(chosen)}] {notebook.name}"
+        place = f"[{len(results) + 1}/{len(chosen)}] {notebook.stem}"
         print(f"{place}   {time_left(chosen, results)}", flush=True)
         started, status = time.monotonic(), "stopped"
         try:
-            execute(notebook.path, out / f"{notebook.name}.ipynb", parameters)
+            execute(notebook, out / f"{notebook.stem}.ipynb", parameters)
             status = "done"
         except NotebookFailed as error:
             status = "failed"
             print(error, flush=True)
         finally:  # also when it was interrupted
-            results[notebook.name] = (status, time.monotonic() - started)
+            results[notebook.stem] = (status, time.monotonic() - started)
             write_report(out, chosen, results, parameters)
             if status == "stopped":
                 print("Stopped. Finished epochs are kept: run the same command to go on.")
@@ -188,10 +179,10 @@ class Indented(io.TextIOBase):
 
 def time_left(chosen, results) -> str:
     """Time passed and the time left, by what the notebooks take and this machine's pace."""
-    done, elapsed = len(results), sum(seconds for _, seconds in results.values())
+    done, elapsed = len(results), sum(took for _, took in results.values())
     # This machine's pace against the one that was timed.
-    pace = elapsed / sum(notebook.seconds for notebook in chosen[:done]) if done else 1
-    left = clock(pace * sum(notebook.seconds for notebook in chosen[done:]))
+    pace = elapsed / sum(map(seconds, chosen[:done])) if done else 1
+    left = clock(pace * sum(map(seconds, chosen[done:])))
     return f"elapsed {clock(elapsed)}, about {left} left"
 
 

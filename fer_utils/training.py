@@ -45,11 +45,6 @@ class State:
     history: list[dict] = field(default_factory=list)
     filters: list[torch.Tensor] = field(default_factory=list)
 
-    @property
-    def device(self) -> torch.device:
-        """Where the network is."""
-        return device_of(self.model)
-
     def state_dict(self) -> dict:
         """Everything needed to go on, as tensors and plain values."""
         parts = {name: getattr(self, name).state_dict() for name in PARTS}
@@ -146,12 +141,13 @@ def train(state: State, faces: Faces):
     """
     recipe = state.recipe
     machine.prepare()
-    images, labels = tensors(faces, "train", state.device)
-    chosen = torch.from_numpy(choose(labels.cpu().numpy(), recipe.train_images)).to(state.device)
+    device = device_of(state.model)
+    images, labels = tensors(faces, "train", device)
+    chosen = torch.from_numpy(choose(labels.cpu().numpy(), recipe.train_images)).to(device)
     images, labels = images[chosen], labels[chosen]
     watched = np.random.default_rng(0).permutation(len(labels))[:WATCHED]
     watched = images[watched], labels[watched]
-    validation = tensors(faces, "validation", state.device)
+    validation = tensors(faces, "validation", device)
     for epoch in range(len(state.history) + 1, recipe.epochs + 1):
         machine.seed_everything(state.seed, epoch)
         began = time.perf_counter()
@@ -194,9 +190,8 @@ def train_epoch(state: State, images: torch.Tensor, labels: torch.Tensor) -> flo
 
 def check_all(losses: torch.Tensor, epoch: int, rate: float) -> None:
     """Raise TrainingError at the first of an epoch's losses that is no number."""
-    if not losses.isfinite().all():
-        step = int((~losses.isfinite()).nonzero()[0])
-        check(losses[step].item(), f"epoch {epoch}, step {step + 1}", rate)
+    for step in (~losses.isfinite()).nonzero()[:1]:
+        check(losses[step].item(), f"epoch {epoch}, step {step.item() + 1}", rate)
 
 
 def check(loss: float, where: str, rate: float) -> None:

@@ -185,7 +185,7 @@ def test_notebook(path, check):
 
 
 def test_every_notebook_is_in_the_series():
-    known = [notebook.name for notebook in series.notebooks()]
+    known = [notebook.stem for notebook in series.notebooks()]
     assert [path.stem for path in PATHS if path.stem not in known] == []
 
 

@@ -35,14 +35,14 @@ def test_a_notebook_keeps_one_bar_in_its_last_state(monkeypatch):
     states = []
 
     class Handle:
-        update = staticmethod(states.append)
+        update = staticmethod(lambda bar, raw: states.append(bar))
 
     monkeypatch.setattr(progress, "in_notebook", lambda: True)
     monkeypatch.setattr(IPython.display, "display", lambda bar, **_: states.append(bar) or Handle)
     assert list(progress.track(range(3, 5), "Epochs", total=5, initial=3)) == [3, 4]
-    assert repr(states[0]) == "Epochs: 3 of 5, 0:00 left"
-    assert repr(states[-1]) == "Epochs: 5 of 5"
-    assert 'value="5" max="5"' in states[-1]._repr_html_()
+    assert states[0]["text/plain"] == "Epochs: 3 of 5, 0:00 left"
+    assert states[-1]["text/plain"] == "Epochs: 5 of 5"
+    assert 'value="5" max="5"' in states[-1]["text/html"]
 
 
 def test_an_error_passes_through_the_bar():

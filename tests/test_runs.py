@@ -12,6 +12,7 @@ import torch
 from patterns import train_or_load
 
 from fer_utils import (
+    ROOT,
     data,
     evaluation,
     experiments,
@@ -454,7 +455,7 @@ def test_runs_on_drawn_faces_are_published_apart(official, listed, home, monkeyp
 
 # ---------------------------------------------------------------- what the repository ships
 
-SHIPPED = sorted(path.parent for path in (data.ROOT / "data" / "published").glob("*/run.json"))
+SHIPPED = sorted(path.parent for path in (ROOT / "data" / "published").glob("*/run.json"))
 DRAWN = synthetic.faces(seed=0)[1:]
 COUNTS = {
     "fer2013": {split: list(counts) for split, counts in seminar.CLASS_COUNTS.items()},
@@ -508,7 +509,7 @@ def test_shipped_results_agree_with_their_folders():
 
 
 def test_nothing_else_is_shipped_but_tables_and_text():
-    published = data.ROOT / "data" / "published"
+    published = ROOT / "data" / "published"
     files = [path for path in published.rglob("*") if path.is_file()]
     others = [path for path in files if path.parent not in SHIPPED]
     assert {path.suffix for path in others} <= {".csv", ".json", ".md"}
@@ -517,7 +518,7 @@ def test_nothing_else_is_shipped_but_tables_and_text():
 
 
 def test_the_model_cards_code_runs(monkeypatch):
-    monkeypatch.setattr(runs, "PUBLISHED", data.ROOT / "data" / "published")
+    monkeypatch.setattr(runs, "PUBLISHED", ROOT / "data" / "published")
     card = (runs.PUBLISHED / "MODEL_CARD.md").read_text("utf-8")
     names = {}
     exec(card.partition("```python\n")[2].partition("```")[0], names)
@@ -526,7 +527,7 @@ def test_the_model_cards_code_runs(monkeypatch):
 
 @pytest.mark.parametrize("model", ["fully_connected", "deeper"])
 def test_the_networks_that_notebooks_look_into_ship_for_drawn_faces(model, monkeypatch):
-    monkeypatch.setattr(runs, "PUBLISHED", data.ROOT / "data" / "published")
+    monkeypatch.setattr(runs, "PUBLISHED", ROOT / "data" / "published")
     drawn = data.load("synthetic")
     job = Job(model, recipes.recipe(model, "short", drawn.small))
     run = runs.published_run(job, drawn)

@@ -26,18 +26,18 @@ def no_unfinished(folder):
 def test_the_whole_series_has_its_quarter_of_an_hour():
     notebooks = series.notebooks()
     assert [n.name[:2] for n in notebooks] == [f"{i:02d}" for i in range(1, len(notebooks) + 1)]
-    assert sum(notebook.seconds for notebook in notebooks) <= 15 * 60
+    assert sum(map(series.seconds, notebooks)) <= 15 * 60
     for notebook in notebooks:
-        metadata = nbformat.read(notebook.path, as_version=4).metadata
-        assert metadata.fer_seconds == notebook.seconds, f"{notebook.name} says nothing"
+        metadata = nbformat.read(notebook, as_version=4).metadata
+        assert metadata.fer_seconds == series.seconds(notebook), f"{notebook.stem} says nothing"
 
 
 def test_select_takes_existing_notebooks_in_order(write):
     write("01_one")
     write("02_two")
     (series.FOLDER / "notes.ipynb").write_text("{}")
-    assert [note.name for note in series.select()] == ["01_one", "02_two"]
-    assert [note.name for note in series.select(["02", "01_one.ipynb"])] == ["01_one", "02_two"]
+    assert [note.stem for note in series.select()] == ["01_one", "02_two"]
+    assert [note.stem for note in series.select(["02", "01_one.ipynb"])] == ["01_one", "02_two"]
     with pytest.raises(ValueError, match="'03'.*01_one, 02_two"):
         series.select(["03"])
 

@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from fer_utils import data, evaluation, runs, training
+from fer_utils.evaluation import device_of
 from fer_utils.models import Plain, build
 from fer_utils.recipes import Recipe
 from fer_utils.training import State, TrainingError, augment
@@ -291,7 +292,7 @@ def test_a_finished_state_trains_no_further(faces):
 
 def test_a_state_knows_its_recipe_its_seed_and_where_it_is(faces):
     state = begin(patterns.RECIPE, faces, seed=5)
-    assert (state.recipe, state.seed, state.device) == (patterns.RECIPE, 5, CPU)
+    assert (state.recipe, state.seed, device_of(state.model)) == (patterns.RECIPE, 5, CPU)
 
 
 def test_what_is_kept_lies_on_the_cpu_wherever_the_network_is(faces, tmp_path):
@@ -306,7 +307,7 @@ def test_what_is_kept_lies_on_the_cpu_wherever_the_network_is(faces, tmp_path):
     elsewhere = State(patterns.RECIPE, 1, model, optimizer, scheduler)
     with pytest.warns(UserWarning, match="meta"):  # that it takes no numbers
         runs.resume(elsewhere, tmp_path)
-    assert elsewhere.device.type == "meta"
+    assert device_of(elsewhere.model).type == "meta"
     assert {kept.device for kept in elsewhere.filters} == {CPU}
     put_together = torch.stack([*elsewhere.filters, state.filters[-1]])
     assert torch.equal(put_together[:3], torch.stack(state.filters))
