@@ -108,14 +108,13 @@ def train_models(options) -> None:
     if options.epochs:
         jobs = [replace(job, recipe=replace(job.recipe, epochs=options.epochs)) for job in jobs]
     where = (options.backend, options.workers, options.retrain)
-    dask = options.backend == "dask"
-    with cluster(options.scheduler) if dask else nullcontext():
+    with cluster(options.scheduler) if options.backend == "dask" else nullcontext():
         found = runs.train_all(jobs, faces, *where, published=not options.all_published)
     for run in found if options.json else ():
         last = run.history[-1]
         row = {"name": run.job.title, "seed": run.job.seed, "epochs": last["epoch"]}
-        row["validation_accuracy"] = last["validation_accuracy"]
-        print(json.dumps(row | {"seconds": run.provenance["seconds"]}))
+        row |= {"seconds": run.provenance["seconds"]}
+        print(json.dumps(row | {"validation_accuracy": last["validation_accuracy"]}))
 
 
 def print_experiments() -> None:

@@ -1,4 +1,4 @@
-"""A dask cluster, on this machine or elsewhere, for `train --backend dask`."""
+"""A connection to a dask cluster, for `train --backend dask`."""
 
 from contextlib import contextmanager
 
@@ -15,11 +15,9 @@ def cluster(scheduler: str | None):
         raise ValueError("dask is not installed: `pip install -e .[cluster]`.") from error
     try:
         client = Client(scheduler or "no address", timeout=10)
+        client.wait_for_workers(1, timeout=10)
     except Exception as error:  # whatever stands at that address, it is no scheduler
-        raise ValueError(f"no dask scheduler answers at {scheduler}: start one first.") from error
+        advice = "start both, and give its address as --scheduler."
+        raise ValueError(f"no dask scheduler with a worker at {scheduler}: {advice}") from error
     with client:
-        try:
-            client.wait_for_workers(1, timeout=10)
-        except OSError as error:
-            raise ValueError(f"{scheduler} has no workers: start one first.") from error
         yield client

@@ -53,8 +53,7 @@ def metrics(labels: np.ndarray, predicted: np.ndarray) -> dict:
     """
     classes = range(len(CLASSES))
     matrix = sk.confusion_matrix(labels, predicted, labels=classes)
-    with np.errstate(invalid="ignore"):
-        recall = matrix.diagonal() / matrix.sum(1)
+    recall = sk.recall_score(labels, predicted, labels=classes, average=None, zero_division=np.nan)
     f1 = sk.f1_score(labels, predicted, labels=classes, average="macro", zero_division=0)
     means = {"accuracy": float(matrix.trace() / matrix.sum())}
     means |= {"balanced_accuracy": float(np.nanmean(recall)), "macro_f1": float(f1)}
@@ -116,6 +115,4 @@ def holm(pvalues) -> np.ndarray:
     pvalues = np.asarray(pvalues, float)
     order = np.argsort(pvalues)
     scaled = pvalues[order] * np.arange(len(pvalues), 0, -1)
-    adjusted = np.empty_like(pvalues)
-    adjusted[order] = np.minimum(np.maximum.accumulate(scaled), 1)
-    return adjusted
+    return np.minimum(np.maximum.accumulate(scaled), 1)[np.argsort(order)]

@@ -14,9 +14,7 @@ NOT_RUN = "not run yet"
 WORDS = {True: "holds", False: "does not hold", None: "not testable here"}
 
 
-def verdict(
-    claim, measured, holds, faces, notebook=None, says=None, there=None, here=None
-) -> tuple:
+def verdict(claim, measured, holds, faces, notebook=None, says=None, there=None, here=None):
     """Print one line on a claim of the seminar and keep it for the ledger of notebook 09.
 
     claim: a key of `seminar.CLAIMS`. measured: the measurement in words, with its unit. holds:
@@ -33,9 +31,8 @@ def verdict(
     if notebook not in tested_in:
         raise ValueError(f"Claim {claim!r} is tested in {', '.join(tested_in)}, not {notebook!r}.")
     word, drawn = WORDS[holds], " (synthetic faces)" if faces.synthetic else ""
-    print(
-        f"{claim} · the seminar says: {CLAIMS[claim].text} · measured{drawn}: {measured} · {word}"
-    )
+    words = f"{claim} · the seminar says: {CLAIMS[claim].text}"
+    print(f"{words} · measured{drawn}: {measured} · {word}")
     row = dict(claim=claim, measured=measured, verdict=word, notebook=notebook, data=faces.title)
     keep(row, faces)
     return claim, says, there, measured if here is None else here
@@ -93,10 +90,8 @@ def comparison(rows, faces) -> Table:
     """
     kept, shipped, table = kept_claims(faces)["verdict"], published_claims()["measured"], []
     for claim, says, there, here in rows:
-        row = {
-            "claim": claim,
-            "the seminar says": cell(CLAIMS[claim].text if says is None else says),
-        }
+        words = CLAIMS[claim].text if says is None else says
+        row = {"claim": claim, "the seminar says": cell(words)}
         row |= {"the published run": cell(there or shipped[claim]), "this run": cell(here)}
         numbers = is_number(here) and is_number(says)
         row["difference"] = f"{here - says:+.2f} points" if numbers else "–"

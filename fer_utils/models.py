@@ -152,11 +152,10 @@ def layer_table(architecture: Architecture) -> list[dict]:
 
     def count(layer, inputs, output):
         if isinstance(layer, (nn.Conv2d, nn.Linear)):
-            positions, name = 1, "fully connected"
+            name, work = "fully connected", layer.weight.numel()
             if isinstance(layer, nn.Conv2d):
-                positions = output[0, 0].numel()
                 name = "convolution {}×{}".format(*layer.kernel_size)
-            work = layer.weight.numel() * positions
+                work *= output[0, 0].numel()  # positions
             shape = tuple(output.shape[1:])
             rows.append(dict(layer=name, output=shape, parameters=0, multiply_adds=work))
         if rows:
@@ -181,15 +180,13 @@ def multiply_adds(architecture: Architecture) -> int:
 def receptive_field(architecture: Architecture) -> int:
     """Side, in pixels, of the square that one value of the last map sees; 1 without a map.
 
-    Measured on a wide image: with equal weights and mean-pooling the gradient is positive just
+    Measured on a wide image: with positive weights and mean-pooling the gradient is positive just
     where the value looks. A mean over the whole map is no map. Introduced in notebook 05.
     """
     model = build(architecture).eval().double().requires_grad_(False)
+    for parameter in model.parameters():
+        nn.init.constant_(parameter, 1 / parameter[0].numel())
     for layer in list(model.modules()):
-        if isinstance(layer, nn.Conv2d):
-            nn.init.constant_(layer.weight, 1 / layer.weight[0].numel())
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)  # a negative one could end in a ReLU
         for name, child in layer.named_children():
             if isinstance(child, nn.MaxPool2d):
                 setattr(layer, name, nn.AvgPool2d(child.kernel_size, child.stride, child.padding))

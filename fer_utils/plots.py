@@ -29,9 +29,9 @@ Run the notebook on your own copy of the data to see the faces."""
 
 def style() -> None:
     """Set the look of all figures: white, small, 100 dpi. Introduced in notebook 01."""
-    look = {"figure.figsize": (6, 3.2), "figure.dpi": 100, "savefig.dpi": 100}
-    look |= {"axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False}
-    look |= {"figure.constrained_layout.use": True, "image.cmap": "cividis"}
+    look = {"figure.figsize": (6, 3.2), "figure.dpi": 100, "figure.constrained_layout.use": True}
+    look |= dict.fromkeys(("axes.spines.top", "axes.spines.right", "legend.frameon"), False)
+    look |= {"savefig.dpi": 100, "image.cmap": "cividis"}
     sns.set_theme(style="ticks", palette="colorblind", font_scale=0.8, rc=look)
 
 

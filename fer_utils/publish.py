@@ -43,11 +43,6 @@ def publish_runs(faces: Faces) -> list[Path]:
     return changed
 
 
-def publish_readme(path: Path = ROOT / "README.md") -> None:
-    """Write README's table of results anew."""
-    write_atomic(path, fill_table(path.read_text(encoding="utf-8")).encode())
-
-
 def publish_run(run: Run, faces: Faces, target: Path) -> None:
     """Write the run's folder in data/published: no labels, no pictures; of a fold its record."""
     if target.exists():
@@ -82,8 +77,8 @@ def results_row(run: Run) -> dict:
     return row | {"multiply_adds": multiply_adds(architecture)}
 
 
-def fill_table(text: str) -> str:
-    """README's text with each row of its table of results filled from data/published.
+def publish_readme(path: Path = ROOT / "README.md") -> None:
+    """Fill each row of README's table of results from data/published.
 
     A row starts with a model in words and the run's name in backticks; the rest is written anew.
     """
@@ -94,7 +89,8 @@ def fill_table(text: str) -> str:
         run = known.get(name.strip("`")) if name.startswith("`") else None
         return f"| {label} | {name} | {' | '.join(result_cells(run))} |" if run else line
 
-    return "\n".join(map(filled, text.split("\n")))
+    lines = path.read_text(encoding="utf-8").split("\n")
+    write_atomic(path, "\n".join(map(filled, lines)).encode())
 
 
 def result_cells(run: Run) -> list[str]:
@@ -185,7 +181,7 @@ def publish_outputs(executed_path: Path, notebook_path: Path) -> None:
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     kept = dict(kernelspec=kernel, language_info={"name": "python"}, fer_seconds=seconds)
     notebook.metadata = kept | {"fer_source_hash": source_hash(notebook)}
-    write_notebook(notebook, notebook_path)
+    write_atomic(notebook_path, f"{nbformat.writes(notebook)}\n".encode())
 
 
 def mark_pending(executed_path: Path, notebook_path: Path) -> None:
@@ -199,7 +195,7 @@ def mark_pending(executed_path: Path, notebook_path: Path) -> None:
         notebook.metadata["fer_pending_hash"] = source_hash(notebook)
     else:
         notebook.metadata.pop("fer_pending_hash", None)
-    write_notebook(notebook, notebook_path)
+    write_atomic(notebook_path, f"{nbformat.writes(notebook)}\n".encode())
 
 
 def same_code(executed_path: Path, notebook_path: Path) -> tuple:
@@ -209,8 +205,3 @@ def same_code(executed_path: Path, notebook_path: Path) -> tuple:
     if source_hash(executed) != source_hash(notebook):
         raise series.NotebookFailed(f"{notebook_path} has changed since it was run: run it again.")
     return executed, notebook
-
-
-def write_notebook(notebook, path: Path) -> None:
-    """Write a notebook as Jupyter does, atomically."""
-    write_atomic(path, f"{nbformat.writes(notebook)}\n".encode())

@@ -29,11 +29,9 @@ def write_report(out: Path, chosen, results, parameters) -> None:
     if executed.exists():
         body = notebook_html(nbformat.read(executed, as_version=4), [note.stem for note in chosen])
     shell = Path(__file__).with_name("report.html").read_text(encoding="utf-8")
-    shown = dict(
-        HtmlFormatter=HtmlFormatter, here=here, parameters=parameters, cores=os.cpu_count()
-    )
-    shown["pages"] = [index_entry(notebook, results) for notebook in chosen]
-    shown["date"] = time.strftime("%d %B %Y, %H:%M")
+    pages = [index_entry(notebook, results) for notebook in chosen]
+    shown = dict(here=here, pages=pages, parameters=parameters)
+    shown |= dict(HtmlFormatter=HtmlFormatter, os=os, time=time)
     page = jinja2.Template(shell, autoescape=True)
     write_atomic(out / f"{latest}.html", page.render(shown, body=body).encode())
     write_atomic(out / "index.html", page.render(shown).encode())
@@ -86,7 +84,6 @@ def markdown(source: str) -> str:
     renderer = IPythonRenderer(escape=False, anchor_link_text="")
     renderer.inline_math = partial(to_mathml, display="inline")
     renderer.block_math = partial(to_mathml, display="block")
-    renderer.latex_environment = lambda name, body: renderer.block_math(
-        rf"\begin{{{name}}}{body}\end{{{name}}}"
-    )
+    environment = r"\begin{{{0}}}{1}\end{{{0}}}"
+    renderer.latex_environment = lambda *parts: renderer.block_math(environment.format(*parts))
     return MarkdownWithMath(renderer).render(source)

@@ -261,9 +261,7 @@ def train_or_load(job: Job, faces: Faces, retrain: bool = False) -> Run:
     return run
 
 
-def train_all(
-    jobs, faces: Faces, backend="sequential", workers=-1, retrain=False, published=True
-) -> list[Run]:
+def train_all(jobs, faces, backend="sequential", workers=-1, retrain=False, published=True):
     """The runs of many jobs, in their order; trained is what has no own and no published run.
 
     backend: joblib's name of it: `sequential` (here, one after the other), `loky` (`workers`
@@ -318,10 +316,7 @@ def train_elsewhere(job: Job, source, fingerprint, folder, retrain=False) -> Run
         return train_run(job, faces, retrain)
 
 
-@lru_cache(1)
-def loaded(source: str) -> Faces:
-    """The data, read once a worker."""
-    return data.load(source)
+loaded = lru_cache(1)(data.load)  # read once a worker
 
 
 def train_run(job: Job, faces: Faces, retrain: bool = False) -> Run:

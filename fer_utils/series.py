@@ -162,10 +162,11 @@ def absolute(data) -> str:
 def this_interpreter() -> type:
     """What starts this Python as kernel, with FER_HOME absolute, wherever Jupyter looks."""
 
+    room = {"FER_HOME": str(home().resolve())}
+
     class ThisInterpreter(AsyncKernelManager):
         # Quiet: the kernel warns about its local connection at each start.
-        _kernel = get_kernel_dict(["--log-level=ERROR"])
-        kernel_spec = KernelSpec(**_kernel, env={"FER_HOME": str(home().resolve())})
+        kernel_spec = KernelSpec(**get_kernel_dict(["--log-level=ERROR"]), env=room)
 
     return ThisInterpreter
 

@@ -13,8 +13,11 @@ def cells(line):
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
-def test_the_table_is_what_publishing_makes_of_the_runs():
-    assert publish.fill_table(README) == README, "run `python -m fer_utils publish`"
+def test_the_table_is_what_publishing_makes_of_the_runs(tmp_path):
+    path = tmp_path / "README.md"
+    path.write_text(README, "utf-8")
+    publish.publish_readme(path)
+    assert path.read_text("utf-8") == README, "run `python -m fer_utils publish`"
 
 
 def test_each_row_names_a_run_of_the_default_seed_and_has_its_numbers():
