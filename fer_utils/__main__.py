@@ -113,8 +113,8 @@ def train_models(options) -> None:
     for run in found if options.json else ():
         last = run.history[-1]
         row = {"name": run.job.title, "seed": run.job.seed, "epochs": last["epoch"]}
-        row |= {"seconds": run.provenance["seconds"]}
-        print(json.dumps(row | {"validation_accuracy": last["validation_accuracy"]}))
+        row |= {"validation_accuracy": last["validation_accuracy"]}
+        print(json.dumps(row | {"seconds": run.provenance["seconds"]}))
 
 
 def print_experiments() -> None:

@@ -53,7 +53,7 @@ def faces(counts=COUNTS, seed=0, kind=data.Faces, **changed) -> data.Faces:
 def write_csv(path, counts=COUNTS) -> None:
     """The patterns in the layout of the challenge's csv, for what starts from a file."""
     made = arrays(counts)
-    usage = {split: prefix for prefix, split in data.OFFICIAL_PREFIXES.items()}
+    usage = {split: prefix for prefix, split in data.USAGES.items()}
     lines = ["emotion,pixels,Usage"]
     for image, label, split in zip(made["images"], made["labels"], made["splits"], strict=True):
         pixels = " ".join(map(str, image.flat))

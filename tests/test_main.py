@@ -10,7 +10,7 @@ import patterns
 import pytest
 import torch
 
-from fer_utils import ROOT, data, experiments, publish, recipes, runs, series
+from fer_utils import ROOT, data, experiments, fetching, publish, recipes, runs, series
 from fer_utils.__main__ import main
 from fer_utils.runs import Job
 
@@ -237,7 +237,7 @@ def test_run_hands_its_options_to_the_series_and_prints_the_report(table, monkey
 
 
 def test_fetch_prints_what_was_counted(table, monkeypatch, capsys):
-    monkeypatch.setattr(data, "fetch", lambda path, seminar: data.load(path))
+    monkeypatch.setattr(fetching, "fetch", lambda path, seminar: data.load(path))
     assert main(["fetch", "--from", table]) == 0
     assert "70 train, 14 validation, 14 test" in capsys.readouterr().out
 
