@@ -102,21 +102,6 @@ def test_what_changed_is_shown_by_the_outputs(write, claims, setup, monkeypatch)
     assert runs == [2, 1, 2]
 
 
-def test_a_training_while_publishing_is_named(write, claims, monkeypatch, capsys):
-    train = (
-        "import os\nfrom pathlib import Path\n"
-        "for name in ('deep-short-s42-0', 'deep-smoke-s42-1', 'deep-short-s42-2'):\n"
-        "    folder = Path(os.environ['FER_HOME']) / 'runs' / name\n"
-        "    folder.mkdir(parents=True)\n"
-        "    if name[-1] != '2': (folder / 'run.json').touch()"
-    )
-    write("03_three", train)
-    load(monkeypatch, patterns.faces(kind=Official))
-    publish.publish_notebooks("fer2013")
-    lines = [line for line in capsys.readouterr().out.splitlines() if "trained" in line]
-    assert len(lines) == 1 and lines[0].startswith("deep-short-s42-0 ")
-
-
 def test_one_failure_leaves_every_notebook_as_it_was(write, claims, setup, monkeypatch):
     paths = [
         write("03_three", setup, "ledger.verdict('digits', 'new', True, faces)"),
