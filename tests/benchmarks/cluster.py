@@ -1,4 +1,4 @@
-"""How a list of trainings scales: python -m tests.benchmarks.cluster (two minutes).
+"""How a list of trainings scales: python -m tests.benchmarks.cluster (ten to twenty minutes).
 
 Eight small trainings on drawn faces, with one thread each: here one after the other, and by one and
 two workers of loky and of dask. Start-up of the workers is included.
