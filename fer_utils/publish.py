@@ -177,10 +177,10 @@ def publish_outputs(executed_path: Path, notebook_path: Path) -> None:
         for output in cell.outputs:
             if output.output_type == "execute_result":
                 output.execution_count = number
-    seconds = notebook.metadata.get("fer_seconds", round(executed.metadata.papermill.duration))
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    kept = dict(kernelspec=kernel, language_info={"name": "python"}, fer_seconds=seconds)
-    notebook.metadata = kept | {"fer_source_hash": source_hash(notebook)}
+    kept = dict(kernelspec=kernel, language_info={"name": "python"})
+    kept |= dict(fer_seconds=notebook.metadata.fer_seconds, fer_source_hash=source_hash(notebook))
+    notebook.metadata = kept
     write_atomic(notebook_path, f"{nbformat.writes(notebook)}\n".encode())
 
 
@@ -191,17 +191,17 @@ def mark_pending(executed_path: Path, notebook_path: Path) -> None:
     `publish_outputs` removes it. Raises NotebookFailed as that does.
     """
     _, notebook = same_code(executed_path, notebook_path)
+    notebook.metadata.pop("fer_pending_hash", None)
     if source_hash(notebook) != notebook.metadata.get("fer_source_hash"):
         notebook.metadata["fer_pending_hash"] = source_hash(notebook)
-    else:
-        notebook.metadata.pop("fer_pending_hash", None)
     write_atomic(notebook_path, f"{nbformat.writes(notebook)}\n".encode())
 
 
 def same_code(executed_path: Path, notebook_path: Path) -> tuple:
-    """An executed copy and its notebook, of the same code."""
+    """An executed copy and its notebook, of the same code; sets `fer_seconds` where it is new."""
     executed = series.check_executed(executed_path)
     notebook = nbformat.read(notebook_path, as_version=4)
+    notebook.metadata.setdefault("fer_seconds", round(executed.metadata.papermill.duration))
     if source_hash(executed) != source_hash(notebook):
         raise series.NotebookFailed(f"{notebook_path} has changed since it was run: run it again.")
     return executed, notebook
