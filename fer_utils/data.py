@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from PIL import Image
 from sklearn.model_selection import train_test_split
 
@@ -58,9 +57,9 @@ class Faces:
     and splits; of drawn faces `synthetic-VERSION`. source: what `load` takes to give these
     faces again: `synthetic`, `fer2013`, `fer2013-seminar-split` or an absolute path (for a fold,
     the source of the whole). report: what was found while reading: `layout`, `converted` (images
-    that were not grey 48×48), `refused` (files that are no part of the data), and what
-    `data_report` counts. votes: FER+ votes of ten taggers, int64 [N, 10] (seven classes, contempt,
-    unknown, no face), where there are any. Introduced in notebook 01.
+    that were not grey 48×48), `refused` (files that are no part of the data).
+    votes: FER+ votes of ten taggers, int64 [N, 10] (seven classes, contempt, unknown, no face),
+    where there are any. Introduced in notebook 01.
     """
 
     images: np.ndarray
@@ -97,6 +96,15 @@ class Faces:
         known_or_refuse("split", name, SPLITS)
         chosen = self.splits == name
         return self.images[chosen], self.labels[chosen]
+
+    def copies(self, split: str) -> np.ndarray:
+        """Whether each image of a split is a byte or a near copy of a training image, bool [n].
+
+        Introduced in notebook 01.
+        """
+        images, known = self.split(split)[0], self.split("train")[0]
+        same = np.isin(image_hashes(images), image_hashes(known))
+        return same | near_copies(images, known)
 
     def counts(self) -> np.ndarray:
         """Images by split (rows: train, validation, test) and class (columns), int64 [3, 7]."""
@@ -168,6 +176,25 @@ def image_hashes(images: np.ndarray) -> np.ndarray:
     return np.array([hashlib.sha1(image.tobytes()).hexdigest() for image in images])
 
 
+def near_copies(images: np.ndarray, among: np.ndarray) -> np.ndarray:
+    """Whether each image has a copy in `among` that may have been saved again, made lighter, moved
+    by about a pixel or mirrored: uint8 [n, 48, 48] twice to bool [n].
+
+    It has if the grids of their 8 × 8 mean values correlate above 0.97: notebook 01 says why.
+    """
+    known = np.concatenate([grid(among), grid(among[:, :, ::-1])]).T
+    parts = np.array_split(grid(images), 1 + len(images) // 256)
+    return np.concatenate([(part @ known).max(1) for part in parts]) > 0.97
+
+
+def grid(images: np.ndarray) -> np.ndarray:
+    """Means of 6 × 6 pixels, less their mean and scaled to length 1: float32 [n, 64]."""
+    means = images.reshape(len(images), 8, 6, 8, 6).mean((2, 4)).reshape(len(images), 64)
+    means -= means.mean(1, keepdims=True)
+    lengths = np.linalg.norm(means, axis=1, keepdims=True)
+    return (means / np.maximum(lengths, 1e-6)).astype(np.float32)  # 0 for one grey all over
+
+
 # --- the cache -----------------------------------------------------------------------------------
 
 
@@ -185,7 +212,6 @@ def cached(key: str, source: str, read_arrays) -> Faces:
         except Exception:  # numpy raises many types for a damaged file
             print(f"The cache file {path.name} is damaged; reading the data again.")
     arrays, report = read_arrays()
-    report |= data_report(arrays)
     # Another processor may round a drawn pixel otherwise; the version says which faces they are.
     mark = key if source == "synthetic" else fingerprint(arrays)
     buffer = io.BytesIO()
@@ -218,24 +244,6 @@ def draw_synthetic() -> tuple[dict, dict]:
     names = np.array([f"drawn {i:05d}" for i in range(len(labels))])
     report = {"layout": "drawn by fer_utils.synthetic", "converted": 0, "refused": []}
     return dict(images=images, labels=labels, names=names, splits=splits), report
-
-
-def data_report(arrays: dict) -> dict:
-    """Counts by split and class, black images, and byte copies.
-
-    duplicates: `surplus` images that repeat an earlier one, the `groups` they form, groups with
-    `conflicting` labels, and images of `validation_in_train` and `test_in_train`.
-    """
-    images, labels, splits = arrays["images"], arrays["labels"], arrays["splits"]
-    hashes = image_hashes(images)
-    groups = pd.Series(labels).groupby(hashes)
-    in_train = np.isin(hashes, hashes[splits == "train"])
-    duplicates = {f"{name}_in_train": int(in_train[splits == name].sum()) for name in SPLITS[1:]}
-    duplicates |= {"surplus": len(labels) - len(groups), "groups": int((groups.size() > 1).sum())}
-    duplicates |= {"conflicting": int((groups.nunique() > 1).sum())}
-    counts = pd.crosstab(splits, np.take(CLASSES, labels)).loc[list(SPLITS)].to_dict("index")
-    black = int((images.max(axis=(1, 2)) == 0).sum())
-    return {"counts": counts, "duplicates": duplicates, "black": black}
 
 
 # --- reading -------------------------------------------------------------------------------------

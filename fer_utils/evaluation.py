@@ -15,7 +15,6 @@ def predict(model: torch.nn.Module, images, batch_size: int | None = None) -> np
     """Class probabilities, float32 [n, 7], rows summing to 1, of images uint8 [n, 48, 48].
 
     Runs in evaluation mode on the model's device and leaves the model in it.
-    Introduced in notebook 07.
     """
     model.eval()
     return torch.cat([part.softmax(1) for part in logits(model, images, batch_size)]).cpu().numpy()
@@ -55,10 +54,9 @@ def metrics(labels: np.ndarray, predicted: np.ndarray) -> dict:
     matrix = sk.confusion_matrix(labels, predicted, labels=classes)
     recall = sk.recall_score(labels, predicted, labels=classes, average=None, zero_division=np.nan)
     f1 = sk.f1_score(labels, predicted, labels=classes, average="macro", zero_division=0)
-    means = {"accuracy": float(matrix.trace() / matrix.sum())}
-    means |= {"balanced_accuracy": float(np.nanmean(recall)), "macro_f1": float(f1)}
-    by_class = {"recall": recall.tolist(), "confusion": matrix.tolist()}
-    return {"n": int(matrix.sum())} | means | by_class
+    found = {"n": int(matrix.sum()), "accuracy": float(matrix.trace() / matrix.sum())}
+    found |= {"balanced_accuracy": float(np.nanmean(recall)), "macro_f1": float(f1)}
+    return found | {"recall": recall.tolist(), "confusion": matrix.tolist()}
 
 
 class Score(NamedTuple):
@@ -87,16 +85,6 @@ def wilson_interval(correct: int, n: int) -> tuple[float, float]:
     return float(interval.low), float(interval.high)
 
 
-def bootstrap_interval(correct: np.ndarray, seed=0, resamples=2000) -> tuple[float, float]:
-    """95 % percentile bootstrap interval (0 … 1) of an accuracy. correct: bool [n].
-
-    Introduced in notebook 03.
-    """
-    # Resampling 0s and 1s is a binomial draw.
-    draws = np.random.default_rng(seed).binomial(len(correct), np.mean(correct), resamples)
-    return tuple(np.percentile(draws / len(correct), [2.5, 97.5]).tolist())
-
-
 def mcnemar(correct_a: np.ndarray, correct_b: np.ndarray) -> float:
     """Exact two-sided p-value that two models err equally often on the same images (McNemar 1947).
 
@@ -105,14 +93,3 @@ def mcnemar(correct_a: np.ndarray, correct_b: np.ndarray) -> float:
     only_a = int(np.sum(correct_a & ~correct_b))
     only_b = int(np.sum(~correct_a & correct_b))
     return float(stats.binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
-
-
-def holm(pvalues) -> np.ndarray:
-    """Holm's correction of p-values [k] for k tests (Holm 1979), float [k].
-
-    Introduced in notebook 09.
-    """
-    pvalues = np.asarray(pvalues, float)
-    order = np.argsort(pvalues)
-    scaled = pvalues[order] * np.arange(len(pvalues), 0, -1)
-    return np.minimum(np.maximum.accumulate(scaled), 1)[np.argsort(order)]

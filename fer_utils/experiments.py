@@ -13,7 +13,7 @@ from fer_utils import known_or_refuse, runs
 from fer_utils.cross_validation import Fold
 from fer_utils.data import Faces
 from fer_utils.models import ARCHITECTURES, DEEP, Plain
-from fer_utils.recipes import PROFILES, SETTINGS, Recipe, recipe
+from fer_utils.recipes import PROFILES, SETTINGS, Recipe, cut, recipe
 from fer_utils.runs import Job, Run
 from fer_utils.seminar import CLASS_COUNTS
 
@@ -24,29 +24,23 @@ REAL, BOTH = ("fer2013",), ("fer2013", "synthetic")  # what an experiment is pub
 
 @dataclass(frozen=True)
 class Experiment:
-    """recipes: by label, which names the runs. more_seeds: beside the reader's own. folds: each
-    recipe is trained on each (none: on all training images).
+    """recipes: by label, which names the runs. more: number of seeds beside the reader's own (1, 2,
+    …). folds: each recipe is trained on each (none: on all training images).
     """
 
     recipes: dict[str, Recipe]
-    more_seeds: tuple[int, ...] = ()
+    more: int = 0
     folds: tuple[Fold | None, ...] = (None,)
 
 
 def models(names: tuple[str, ...], profile: str, small: bool, more: int = 0) -> Experiment:
     """Models by their own recipes, with `more` other seeds than the reader's."""
-    recipes = {name: recipe(name, profile, small) for name in names}
-    return Experiment(recipes, more_seeds(profile, more))
-
-
-def more_seeds(profile: str, more: int) -> tuple[int, ...]:
-    """1, 2, … `more`; at `smoke` at most 1."""
-    return tuple(range(1, 1 + (min(1, more) if profile == "smoke" else more)))
+    return Experiment({name: recipe(name, profile, small) for name in names}, more)
 
 
 def spread(make: Callable, label: str, more: int, profile: str, small: bool) -> Experiment:
     """One recipe of another experiment, `make`, with `more` other seeds than the reader's."""
-    return Experiment({label: make(profile, small).recipes[label]}, more_seeds(profile, more))
+    return Experiment({label: make(profile, small).recipes[label]}, more)
 
 
 def shuffled(names: tuple[str, ...], profile: str, small: bool) -> Experiment:
@@ -63,25 +57,22 @@ def shuffled(names: tuple[str, ...], profile: str, small: bool) -> Experiment:
 KERNELS = ((1, 1), (3, 3), (3, 5), (5, 5), (7, 7))  # sides of the first and the second block's
 
 
-def few(profile: str, small: bool, epochs: int = 10, smoke: int = 2) -> dict:
+def few(small: bool, epochs: int = 10) -> dict:
     """Epochs and training images of the small experiments of 05 and 07."""
-    if profile == "smoke":
-        return dict(epochs=smoke, train_images=256)
     return dict(epochs=epochs, train_images=1000 if small else 4000)
 
 
 def kernels(profile: str, small: bool) -> Experiment:
     """Shallow with five pairs of kernels, few images."""
-    base, recipes = replace(recipe("shallow", profile, small), **few(profile, small)), {}
-    for first, second in KERNELS:
-        shape = Plain(((32, first), (64, second)), (512,))
-        recipes[f"shallow_kernels_{first}_{second}"] = replace(base, architecture=shape)
-    return Experiment(recipes)
+    base = replace(recipe("shallow", profile, small), **few(small))
+    shapes = {f"{a}_{b}": Plain(((32, a), (64, b)), (512,)) for a, b in KERNELS}
+    rows = {f"shallow_kernels_{n}": replace(base, architecture=s) for n, s in shapes.items()}
+    return Experiment(rows)
 
 
 def rates(profile: str, small: bool) -> Experiment:
     """The seminar's recipe of shallow and ten times its rate, few images, Adam."""
-    slow = replace(recipe("shallow", "seminar", small), **few(profile, small, epochs=12))
+    slow = replace(recipe("shallow", "seminar", small), **few(small, epochs=12))
     rows = {f"shallow_rate_{r:.0e}": replace(slow, learning_rate=r) for r in (1e-5, 1e-4)}
     return Experiment(rows)
 
@@ -93,51 +84,53 @@ RATES, DECAYS, FOLDS = (1e-5, 1e-4, 1e-3, 1e-2), (1e-7, 1e-4), 3
 
 def search(profile: str, small: bool) -> Experiment:
     """Learning rates × weight decays of shallow with Adam, three folds of few images."""
-    epochs, images = (2, 256) if profile == "smoke" else (12, 900 if small else 2400)
-    base, recipes = replace(recipe("shallow", "seminar", small), epochs=epochs), {}
+    base, recipes = replace(recipe("shallow", "seminar", small), epochs=12), {}
     for rate, decay in product(RATES, DECAYS):
         tried = replace(base, learning_rate=rate, weight_decay=decay)
         recipes[f"search_{rate:.0e}_{decay:.0e}"] = tried
+    images = 900 if small else 2400
     return Experiment(recipes, folds=tuple(Fold(k, FOLDS, images) for k in range(FOLDS)))
+
+
+def rates_all(profile: str, small: bool) -> Experiment:
+    """The seminar's recipe of shallow with higher rates, eight epochs of all images."""
+    base = replace(recipe("shallow", "seminar", small), epochs=8)
+    return Experiment({f"shallow_all_{r:.0e}": replace(base, learning_rate=r) for r in RATES[1:]})
 
 
 # --- notebook 07 ------------------------------------------------------------------------------
 
 
-def constant(model: str, batch_norm: bool, dropout: bool, rate: float = 1e-3, **size) -> Recipe:
-    """Adam at a constant rate, with or without batch normalisation and dropout."""
-    own = recipe(model, "seminar", small=False)
-    dropped = dict(dropout_convolution=0.1 * dropout, dropout_hidden=0.5 * dropout)
-    architecture = replace(own.architecture, batch_norm=batch_norm)
-    return replace(own, architecture=architecture, learning_rate=rate, **dropped, **size)
+PARTS = ("plain", "batch_norm", "dropout", "both")
 
 
-def regularised(profile: str, small: bool) -> Experiment:
-    """Shallow with and without batch normalisation and dropout, few images, many epochs."""
-    size = few(profile, small, epochs=25)
-    parts = {"plain": (False, False), "batch_norm": (True, False)}
-    parts |= {"dropout": (False, True), "both": (True, True)}
-    return Experiment({f"shallow_{n}": constant("shallow", *p, **size) for n, p in parts.items()})
+def constant(model: str, part: str, rate: float = 1e-3, **size) -> Recipe:
+    """Adam at a constant rate, with one of `PARTS`: batch normalisation, dropout, both, none."""
+    own = replace(recipe(model, "seminar", small=False), learning_rate=rate, **size)
+    if part in ("plain", "batch_norm"):
+        own = replace(own, dropout_convolution=0.0, dropout_hidden=0.0)
+    batch_norm = part in ("batch_norm", "both")
+    return replace(own, architecture=replace(own.architecture, batch_norm=batch_norm))
 
 
-def regularised_rates(profile: str, small: bool) -> Experiment:
-    """Shallow with and without batch normalisation at a tenth and ten times the rate."""
-    size, recipes = few(profile, small, smoke=1), {}
-    for (name, norm), rate in product({"plain": False, "batch_norm": True}.items(), (1e-4, 1e-2)):
-        recipes[f"shallow_{name}_{rate:g}"] = constant("shallow", norm, False, rate, **size)
-    return Experiment(recipes)
+def parts(names, rates, epochs: int, profile: str, small: bool, more: int = 0) -> Experiment:
+    """Shallow with and without batch normalisation and dropout, few images, constant rates."""
+    recipes, size = {}, few(small, epochs)
+    for rate, name in product(rates, names):
+        recipes[f"shallow_{name}_{rate:.0e}"] = constant("shallow", name, rate, **size)
+    return Experiment(recipes, more)
 
 
-def regularised_deep(profile: str, small: bool) -> Experiment:
-    """Deep without batch normalisation and dropout, and with both, few images."""
-    size = few(profile, small, smoke=1)
-    both = {"plain": (False, False), "both": (True, True)}
-    return Experiment({f"deep_{name}": constant("deep", *b, **size) for name, b in both.items()})
+def pooling(profile: str, small: bool) -> Experiment:
+    """The 3-5 network of `kernels` that keeps every second value instead of a maximum."""
+    usual = kernels(profile, small).recipes["shallow_kernels_3_5"]
+    architecture = replace(usual.architecture, pool_window=1)
+    return Experiment({"shallow_every_second": replace(usual, architecture=architecture)}, more=4)
 
 
 def ladder(profile: str, small: bool) -> Experiment:
     """From a constant rate to our recipe of deep, one part more a row, few images."""
-    both = regularised_deep(profile, small).recipes["deep_both"]
+    both = constant("deep", "both", **few(small))
     optimiser = dict(optimizer="adamw", learning_rate=2e-3, weight_decay=1e-2)
     schedule = replace(both, **optimiser, schedule="one-cycle")
     moved = replace(schedule, mirror=True, shift=3)
@@ -153,47 +146,35 @@ DEEPER = ARCHITECTURES["deeper"].convolutions
 CONVOLUTIONS = {2: DEEP[:2], 3: (*DEEP[:2], DEEP[3]), 4: DEEP, 5: DEEPER, 6: (*DEEPER, DEEP[3])}
 
 
-def depth_networks() -> dict[str, Plain]:
-    """Two to six convolutions with two hidden layers, and two variants of five, by label."""
-    networks = {str(depth): Plain(blocks, (256, 512)) for depth, blocks in CONVOLUTIONS.items()}
-    networks["5_256_last"] = ARCHITECTURES["deeper_256_last"]
-    networks["5_three_hidden"] = replace(ARCHITECTURES["deeper"], hidden=(256, 512, 512))
-    return networks
+LONG = dict(epochs=30, precision="bfloat16")
 
 
-def long(profile: str) -> dict:
-    """Thirty epochs in bfloat16."""
-    return {"precision": "bfloat16"} | ({} if profile == "smoke" else {"epochs": 30})
+def depths(profile: str, small: bool) -> Experiment:
+    """Two to six convolutions and two variants of five, with 30 epochs in bfloat16."""
+    base = replace(recipe("deeper", profile, small), **LONG)
+    networks = {f"{n}_long": Plain(blocks, (256, 512)) for n, blocks in CONVOLUTIONS.items()}
+    networks["5_long_256_last"] = ARCHITECTURES["deeper_256_last"]
+    networks["5_long_three_hidden"] = replace(networks["5_long"], hidden=(256, 512, 512))
+    named = {f"depth_{n}": replace(base, architecture=one) for n, one in networks.items()}
+    return Experiment(named)
 
 
-def depths(variant: str, profile: str, small: bool) -> Experiment:
-    """Depths on `few` or on `all` images (the latter in bfloat16, as `long`: with 30 epochs)."""
-    epochs, images = (1, 128) if profile == "smoke" else (10, 2000 if small else 4000)
-    changes = {"few": dict(epochs=epochs, train_images=images), "all": {"precision": "bfloat16"}}
-    changes["long"] = long(profile)
-    base, recipes = replace(recipe("deeper", profile, small), **changes[variant]), {}
-    for label, architecture in depth_networks().items():
-        depth, _, rest = label.partition("_")
-        parts = ("depth", depth, "" if variant == "few" else variant, rest)
-        recipes["_".join(filter(None, parts))] = replace(base, architecture=architecture)
-    return Experiment(recipes)
-
-
-def images(variant: str, label: str, profile: str, small: bool) -> Experiment:
-    """One of `depths` on a quarter and on half of the images, with as many steps."""
-    one, recipes = depths(variant, profile, small).recipes[label], {}
-    for times in (4, 2):
+def images(profile: str, small: bool) -> Experiment:
+    """Deeper in bfloat16 on all, half and a quarter of the images, with as many steps."""
+    one = replace(recipe("deeper", profile, small), precision="bfloat16")
+    recipes = {"depth_5_all": one}
+    for times in (2, 4):
         count = (one.train_images or ALL_IMAGES) // times
         part = dict(batch_size=one.batch_size // times, train_images=count)
-        recipes[f"{label}_of_{times}"] = replace(one, **part)
+        recipes[f"depth_5_all_of_{times}"] = replace(one, **part)
     return Experiment(recipes)
 
 
 def patience(profile: str, small: bool) -> Experiment:
     """Shallow, deep and deeper with 30 epochs in bfloat16, three seeds."""
     usual = models(FOUR[1:], profile, small).recipes
-    recipes = {f"{name}_long": replace(one, **long(profile)) for name, one in usual.items()}
-    return Experiment(recipes, more_seeds(profile, 2))
+    recipes = {f"{name}_long": replace(one, **LONG) for name, one in usual.items()}
+    return Experiment(recipes, more=2)
 
 
 # --- the list ---------------------------------------------------------------------------------
@@ -207,23 +188,22 @@ EXPERIMENTS: dict[str, tuple[Callable[[str, bool], Experiment], tuple[str, ...]]
     "kernel_seeds": (partial(spread, kernels, "shallow_kernels_3_5", 4), BOTH),
     "rates": (rates, BOTH),
     "search": (search, BOTH),
-    "regularised": (regularised, BOTH),
-    "regularised_rates": (regularised_rates, BOTH),
-    "regularised_deep": (regularised_deep, BOTH),
+    "rates_all": (rates_all, ()),
+    "rates_seeds": (partial(spread, rates_all, "shallow_all_1e-03", 2), ()),
+    "parts": (partial(parts, PARTS, (1e-3,), 25), REAL),
+    "parts_rates": (partial(parts, ("plain", "batch_norm"), (1e-4, 1e-2), 10), REAL),
+    "parts_seeds": (partial(parts, ("plain", "both"), (1e-3,), 25, more=2), REAL),
+    "pooling": (pooling, REAL),
     "ladder": (ladder, BOTH),
-    "depths_few": (partial(depths, "few"), BOTH),
-    "depth_seeds_few": (partial(spread, partial(depths, "few"), "depth_5", 2), BOTH),
-    "images_few": (partial(images, "few", "depth_5"), BOTH),
-    "depths_all": (partial(depths, "all"), REAL),
-    "depth_seeds_all": (partial(spread, partial(depths, "all"), "depth_5_all", 2), REAL),
-    "images_all": (partial(images, "all", "depth_5_all"), REAL),
+    "images_all": (images, REAL),
+    "depth_seeds_all": (partial(spread, images, "depth_5_all", 2), REAL),
     "patience": (patience, REAL),
-    "depths_long": (partial(depths, "long"), REAL),
+    "depths_long": (depths, REAL),
     "models": (partial(models, FOUR), BOTH),
     "drawn_seeds": (partial(models, ("fully_connected", "deeper"), more=2), ("synthetic",)),
     "seminar": (partial(models, (*FOUR[1:], "deeper_256_last")), REAL),
 }
-ALWAYS = {"seminar": "seminar"}  # experiments of one profile, whatever is asked for, smoke apart
+ALWAYS = {"seminar": "seminar"}  # experiments of one profile, whatever is asked for
 
 
 def jobs(name: str, profile: str, small: bool, seed=runs.SEED) -> dict[str, list[Job]]:
@@ -235,14 +215,19 @@ def jobs(name: str, profile: str, small: bool, seed=runs.SEED) -> dict[str, list
     known_or_refuse("profile", profile, PROFILES)
     known_or_refuse("model or experiment", name, [*SETTINGS, *EXPERIMENTS])
     make = EXPERIMENTS[name][0] if name in EXPERIMENTS else partial(models, (name,))
-    profile = ALWAYS.get(name, profile) if profile != "smoke" else profile
-    found = make(profile, small)
-    parts = list(product(dict.fromkeys((seed, *found.more_seeds)), found.folds))  # each seed once
+    smoke = profile == "smoke"
+    own = "short" if smoke else ALWAYS.get(name, profile)
+    made = make(own, small and not smoke)
+    others = range(1, 1 + (min(made.more, 1) if smoke else made.more))
+    folds = [replace(fold, images=256) if fold and smoke else fold for fold in made.folds]
+    parts = list(product(dict.fromkeys((seed, *others)), folds))  # each seed once
 
     def named(label: str, one: Recipe) -> list[Job]:
-        return [Job(f"{label}-{profile}", one, number, fold) for number, fold in parts]
+        one = cut(one) if smoke else one
+        title = f"{label}-{profile if smoke else own}"
+        return [Job(title, one, number, fold) for number, fold in parts]
 
-    return {label: named(label, one) for label, one in found.recipes.items()}
+    return {label: named(label, one) for label, one in made.recipes.items()}
 
 
 def train(name, faces: Faces, profile, seed=runs.SEED, retrain=False) -> dict[str, list[Run]]:

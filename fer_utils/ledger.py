@@ -6,46 +6,79 @@ import pandas as pd
 from pandas.api.types import is_number
 
 from fer_utils import ROOT, home, known_or_refuse, write_atomic
+from fer_utils.evaluation import Score
 from fer_utils.plots import Table
 from fer_utils.seminar import CLAIMS
 
 PUBLISHED_CLAIMS = ROOT / "data" / "published" / "claims.json"
 NOT_RUN = "not run yet"
-WORDS = {True: "holds", False: "does not hold", None: "not testable here"}
+WORDS = ("reproduced", "reached", "not reproduced", "no difference seen", "not tested here")
 
 
-def verdict(claim, measured, holds, faces, notebook=None, says=None, there=None, here=None):
-    """Print one line on a claim of the seminar and keep it for the ledger of notebook 09.
+def rules(notebook: str, faces) -> Table:
+    """The claims that a notebook (`03`) judges, and the rule of each: shown before measuring.
 
-    claim: a key of `seminar.CLAIMS`. measured: the measurement in words, with its unit. holds:
-    bool, or None where the data or the budget at hand cannot decide. faces: the `data.Faces`
-    measured on. notebook (`07`): only needed where a claim has several notebooks and this is not
-    its first; the kept word is then that of the latest of them. Returns the claim's row for
-    `comparison`: says, there and here are its values, see there; here is else `measured`.
-    Raises ValueError for an unknown claim or a notebook that the claim does not name.
     Introduced in notebook 01.
     """
+    judged = [claim for claim in CLAIMS.values() if claim.notebook == notebook]
+    rows = [{"claim": c.id, "the seminar says": c.text, "the rule": c.rule} for c in judged]
+    return Table(pd.DataFrame(rows).set_index("claim"), "What will decide", faces)
+
+
+def of_statement(found: bool | None) -> str:
+    """The word for a statement: found or not; None where the data at hand cannot decide.
+
+    Introduced in notebook 01.
+    """
+    return {True: "reproduced", False: "not reproduced", None: "not tested here"}[found]
+
+
+def of_difference(points: float, yardstick: float) -> str:
+    """The word for a claimed gain of so many points, where luck alone makes up to `yardstick`.
+
+    Introduced in notebook 05.
+    """
+    if abs(points) <= yardstick:
+        return "no difference seen"
+    return of_statement(bool(points > 0))
+
+
+def of_number(says: float, same: Score | None, ours: Score | None, faces) -> str:
+    """The word for the seminar's accuracy (percent) by its own recipe's score and by ours.
+
+    Reproduced: its recipe's score lies within what chance allows two test sets of one size, 1.4
+    times the half width of one's interval. Reached: one of the two is as high or higher than that.
+    Introduced in notebook 03.
+    """
+    if faces.synthetic or not (same or ours):
+        return "not tested here"
+    found = [score for score in (same, ours) if score]
+    luck = (found[0].high - found[0].low) / 2**0.5
+    if same and abs(same.percent - says) <= luck:
+        return "reproduced"
+    return "reached" if max(found).percent >= says - luck else "not reproduced"
+
+
+def verdict(claim, measured, word, faces, says=None, there=None, here=None):
+    """Print one line on a claim of the seminar and keep it for the ledger of notebook 09.
+
+    claim: a key of `seminar.CLAIMS`. measured: the measurement in words, with its unit. word: one
+    of `WORDS`. faces: the `data.Faces` measured on. Returns the claim's row for `comparison`:
+    says, there and here are its values, see there; here is else `measured`.
+    Raises ValueError for an unknown claim or word. Introduced in notebook 01.
+    """
     known_or_refuse("claim", claim, CLAIMS)
-    tested_in = CLAIMS[claim].notebooks
-    notebook = notebook or tested_in[0]
-    if notebook not in tested_in:
-        raise ValueError(f"Claim {claim!r} is tested in {', '.join(tested_in)}, not {notebook!r}.")
-    word, drawn = WORDS[holds], " (synthetic faces)" if faces.synthetic else ""
+    known_or_refuse("word", word, WORDS)
+    drawn = " (synthetic faces)" if faces.synthetic else ""
     words = f"{claim} · the seminar says: {CLAIMS[claim].text}"
     print(f"{words} · measured{drawn}: {measured} · {word}")
-    row = dict(claim=claim, measured=measured, verdict=word, notebook=notebook, data=faces.title)
-    keep(row, faces)
+    keep(dict(claim=claim, measured=measured, verdict=word, data=faces.title), faces)
     return claim, says, there, measured if here is None else here
 
 
 def keep(row: dict, faces) -> None:
-    """Write a claim's row, unless a later notebook's is there.
-
-    The file is `home()/claims/<first 12 of the fingerprint of faces>/<claim>.json`.
-    """
-    path = path_of(row["claim"], faces)
-    if row["notebook"] >= read(path, {"notebook": ""})["notebook"]:
-        write_atomic(path, json.dumps(row, ensure_ascii=False).encode())
+    """Write a claim's row to `home()/claims/<first 12 of the faces' fingerprint>/<claim>.json`."""
+    write_atomic(path_of(row["claim"], faces), json.dumps(row, ensure_ascii=False).encode())
 
 
 def kept_claims(faces) -> pd.DataFrame:
@@ -55,28 +88,25 @@ def kept_claims(faces) -> pd.DataFrame:
     data. A claim that nothing was kept for has the verdict "not run yet".
     Introduced in notebook 09.
     """
-    rows = []
-    for name, claim in CLAIMS.items():
-        row = {"claim": name, "the seminar says": claim.text, "where": claim.where, "measured": ""}
-        row |= {"verdict": NOT_RUN, "notebook": ", ".join(claim.notebooks), "data": ""}
-        rows.append(row | read(path_of(name, faces), {}))
-    return pd.DataFrame(rows).set_index("claim")
+    return as_table([read(path_of(name, faces), {"claim": name}) for name in CLAIMS])
 
 
-def published_rows() -> list[dict]:
-    """The rows of data/published/claims.json: claim, measured, verdict, notebook, data."""
-    return read(PUBLISHED_CLAIMS, [])
+def as_table(rows: list[dict]) -> pd.DataFrame:
+    """Kept rows, by claim, with what the seminar says and where."""
+    known = {row["claim"]: row for row in rows}
+    empty, table = {"measured": "", "verdict": NOT_RUN, "data": ""}, []
+    for name, c in CLAIMS.items():
+        said = {"claim": name, "the seminar says": c.text, "where": c.where, **empty}
+        table.append(said | {"notebook": c.notebook} | known.get(name, {}))
+    return pd.DataFrame(table).set_index("claim")
 
 
 def published_claims() -> pd.DataFrame:
-    """What the published notebooks kept on FER2013: `measured` and `verdict` by claim id.
+    """What the published notebooks kept on FER2013, as `kept_claims` has it.
 
-    All claims in the seminar's order, text; the verdict is "not run yet" where there is none.
     Introduced in notebook 09.
     """
-    kept = pd.DataFrame(published_rows(), columns=["claim", "measured", "verdict"])
-    kept = kept.set_index("claim").reindex(CLAIMS)
-    return kept.fillna({"measured": "", "verdict": NOT_RUN})
+    return as_table(read(PUBLISHED_CLAIMS, []))
 
 
 def comparison(rows, faces) -> Table:

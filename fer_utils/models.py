@@ -44,6 +44,7 @@ class Plain(Architecture):
     hidden: tuple[int, ...] = ()  # units of each hidden layer
     batch_norm: bool = True  # normalise after every convolution and hidden layer
     shuffle_pixels: bool = False  # put all pixels into one fixed random order first
+    pool_window: int = 2  # side of the window a maximum is taken of; 1 keeps every second value
 
     def layers(self, dropout_convolution: float, dropout_hidden: float) -> list[nn.Module]:
         """All layers, for images float32 [B, 1, 48, 48]."""
@@ -58,7 +59,7 @@ class Plain(Architecture):
             if dropout_convolution:
                 layers.append(Dropout(dropout_convolution))
             if pools(number, blocks):  # to [B, filters, side / 2, side / 2]
-                layers.append(nn.MaxPool2d(2))
+                layers.append(nn.MaxPool2d(self.pool_window, stride=2))
                 side //= 2
             layers.append(nn.ReLU())
             channels = filters

@@ -91,8 +91,7 @@ def recipe(model: str, profile: str, small: bool) -> Recipe:
     known_or_refuse("model", model, [name for name in ARCHITECTURES if name in SETTINGS])
     known_or_refuse("profile", profile, PROFILES)
     if profile == "smoke":
-        brief = recipe(model, "short", small=False)
-        return replace(brief, epochs=2, train_images=256, batch_size=64)
+        return cut(recipe(model, "short", small=False))
     rate, decay, epochs, short_epochs = SETTINGS[model]
     network = ARCHITECTURES[model]
     dropout = dict(dropout_convolution=0.1 if getattr(network, "convolutions", ()) else 0.0)
@@ -104,3 +103,8 @@ def recipe(model: str, profile: str, small: bool) -> Recipe:
     variety = dict(schedule="one-cycle", mirror=True, shift=3, label_smoothing=0.1)
     sizes = dict(epochs=short_epochs[small], batch_size=32 if small else own.batch_size)
     return replace(own, **optimiser, **variety, **sizes)
+
+
+def cut(one: Recipe) -> Recipe:
+    """A recipe at profile `smoke`: two epochs of 256 images, in batches of half the size."""
+    return replace(one, epochs=2, train_images=256, batch_size=one.batch_size // 2)

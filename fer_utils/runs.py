@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from fer_utils import ROOT, data, home, machine, write_atomic
 from fer_utils.cross_validation import Fold
-from fer_utils.data import Faces, image_hashes
+from fer_utils.data import Faces
 from fer_utils.evaluation import Score, device_of, metrics, predict, score
 from fer_utils.models import build
 from fer_utils.progress import clock, track
@@ -184,11 +184,11 @@ def unpack(kept: dict) -> np.ndarray:
 
 
 def measure(model: nn.Module, split: str, faces: Faces) -> dict:
-    """Metrics of one split, a correct/incorrect bit an image (hex), accuracy without leaks."""
+    """Metrics of one split, a correct/incorrect bit an image (hex), accuracy without copies."""
     images, labels = faces.split(split)
     predicted = predict(model, images).argmax(1)
     right = predicted == labels
-    clean = ~np.isin(image_hashes(images), image_hashes(faces.split("train")[0]))
+    clean = ~faces.copies(split)
     without = {"n_clean": int(clean.sum()), "accuracy_clean": float(right[clean].mean())}
     return metrics(labels, predicted) | {"correct": np.packbits(right).tobytes().hex()} | without
 

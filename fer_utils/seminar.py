@@ -12,5 +12,10 @@ ACCURACY, RECALL = PAPER["accuracy"], PAPER["recall"]  # in percent
 TEST_SIZES = tuple(PAPER["test_sizes"])
 CLASS_COUNTS, SEMINAR_CLASS_COUNTS = PAPER["class_counts"], PAPER["seminar_class_counts"]
 HYPERPARAMETERS = PAPER["hyperparameters"]
-# By .id: .text, .where (section or table), .notebooks (the numbers of those that test it).
-CLAIMS = {name: SimpleNamespace(id=name, **claim) for name, claim in PAPER["claims"].items()}
+# By .id: .text, .where (section or table), .notebook (that judges it), .rule (before measuring)
+# and .of, the claim that it is a part of.
+RULE = PAPER["rule_of_numbers"]  # of an accuracy
+CLAIMS = {
+    name: SimpleNamespace(**{"id": name, "of": name, "rule": RULE} | claim)
+    for name, claim in PAPER["claims"].items()
+}

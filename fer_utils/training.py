@@ -133,8 +133,9 @@ def train(state: State, faces: Faces):
     """Train from where `state` stands to its recipe's last epoch, yielding a history row an epoch.
 
     A row: epoch (from 1), learning_rate, seconds, and, in evaluation mode without augmentation,
-    train_loss and train_accuracy (on up to 3,589 fixed training images), validation_loss and
-    validation_accuracy (all of it). Losses are cross-entropies in nats, accuracies 0 … 1.
+    train_loss and train_accuracy (on up to 3,589 fixed training images), validation_loss,
+    validation_accuracy and validation_recall ([7]; all of it). Losses are cross-entropies in nats,
+    accuracies and recalls 0 … 1.
     Each epoch draws from its own random stream, so a resumed training equals an uninterrupted one.
     The test split is not looked at. Raises TrainingError when the loss is no longer a number.
     Introduced in notebook 03.
@@ -153,8 +154,9 @@ def train(state: State, faces: Faces):
         began = time.perf_counter()
         rate = train_epoch(state, images, labels)
         row = dict(epoch=epoch, learning_rate=rate, seconds=time.perf_counter() - began)
-        for name, part in (("train", watched), ("validation", validation)):
-            row[f"{name}_loss"], row[f"{name}_accuracy"] = loss_and_accuracy(state.model, *part)
+        row["train_loss"], row["train_accuracy"], _ = look(state.model, *watched)
+        names = ("validation_loss", "validation_accuracy", "validation_recall")
+        row |= zip(names, look(state.model, *validation))
         check(row["train_loss"], f"the end of epoch {epoch}", rate)
         state.history.append(row)
         keep_filters(state)
@@ -208,12 +210,16 @@ def tensors(faces: Faces, split: str, device: torch.device) -> tuple[torch.Tenso
 
 
 @torch.no_grad()
-def loss_and_accuracy(model: nn.Module, images, labels) -> tuple[float, float]:
-    """Mean cross-entropy (nats) and accuracy (0 … 1) in evaluation mode."""
+def look(model: nn.Module, images, labels) -> tuple[float, float, list[float]]:
+    """Mean cross-entropy (nats), accuracy and the recall of each class (0 … 1; 0 for a class
+    without images), in evaluation mode.
+    """
     model.eval()
     scores = torch.cat(list(logits(model, images)))
     right = scores.argmax(1) == labels
-    return F.cross_entropy(scores, labels).item(), right.float().mean().item()
+    hits, images = (torch.bincount(each, minlength=7) for each in (labels[right], labels))
+    recall = hits / images.clamp(min=1)
+    return F.cross_entropy(scores, labels).item(), right.float().mean().item(), recall.tolist()
 
 
 def keep_filters(state: State) -> None:

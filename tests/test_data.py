@@ -575,14 +575,6 @@ def test_training_images_decide_whether_data_is_small(images, small):
     assert patterns.faces({"train": 7, "validation": 7, "test": images}).small
 
 
-def test_there_is_room_for_votes():
-    faces = patterns.faces()
-    assert faces.votes is None
-    votes = np.zeros((len(faces.labels), 10), int)
-    with_votes = replace(faces, votes=votes)
-    assert with_votes.votes is votes and with_votes.fingerprint == faces.fingerprint
-
-
 def test_chosen_images_have_the_classes_in_proportion():
     labels = np.repeat(np.arange(7), [70, 10, 70, 120, 90, 80, 60])
     chosen = data.choose(labels, 50)
@@ -703,34 +695,47 @@ def test_a_failing_fetch_leaves_the_earlier_one(
     assert sorted(entry.name for entry in home.iterdir()) == ["cache", "fer2013"]
 
 
-# ---------------------------------------------------------------- the report
+def test_there_is_room_for_votes():
+    faces = patterns.faces()
+    assert faces.votes is None
+    votes = np.zeros((len(faces.labels), 10), int)
+    with_votes = replace(faces, votes=votes)
+    assert with_votes.votes is votes and with_votes.fingerprint == faces.fingerprint
 
 
-def test_report_counts_copies_conflicts_and_black_images(store, tiny_files, tmp_path):
-    """Three copies of one image in training; one each across to validation and to test."""
-    files = tiny_files("official")
-    names = {
-        (label, usage): sorted(name for name in files if f"/{label}/{usage}" in name)
-        for label in CLASSES
-        for usage in ("Training", "PublicTest", "PrivateTest")
-    }
-    for name in names["happy", "Training"]:
-        files[name] = files[names["happy", "Training"][0]]
-    files[names["happy", "PublicTest"][0]] = files[names["happy", "Training"][0]]
-    files[names["fear", "PrivateTest"][1]] = files[names["sad", "Training"][2]]
-    black = io.BytesIO()
-    Image.new("L", (48, 48)).save(black, "PNG")
-    files[names["neutral", "Training"][0]] = black.getvalue()
-    report = data.load(store(files, tmp_path / "faces")).report
-    assert report["duplicates"] == {
-        "surplus": 4,
-        "groups": 2,
-        "conflicting": 1,
-        "validation_in_train": 1,
-        "test_in_train": 1,
-    }
-    assert report["black"] == 1
-    assert report["counts"] == {split: dict(zip(CLASSES, row)) for split, row in COUNTS.items()}
+# ---------------------------------------------------------------- copies
+
+
+def changed(image):
+    """Return a picture as a careless collector would have it again, in several ways."""
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "JPEG", quality=60)
+    lighter = (0.7 * image + 60).astype(np.uint8)
+    ways = {"saved": np.array(Image.open(file)), "lighter": lighter, "mirrored": image[:, ::-1]}
+    return ways | {"moved": np.roll(image, 1, axis=1), "darker": (image // 2)}
+
+
+@pytest.mark.parametrize("way", ["saved", "lighter", "mirrored", "moved", "darker"])
+def test_a_near_copy_is_found_whatever_was_done_to_it(way):
+    known = synthetic.draw([0, 3, 6], seed=1)
+    images = np.stack([changed(known[1])[way], synthetic.draw([3], seed=7)[0]])
+    assert data.near_copies(images, known).tolist() == [True, False]
+
+
+def test_grey_pictures_are_near_copies_of_none():
+    grey = np.full((1, 48, 48), 99, np.uint8)
+    assert not data.near_copies(grey, np.concatenate([grey, synthetic.draw([3], seed=1)]))[0]
+
+
+def test_copies_are_byte_and_near_copies_of_training_images_only():
+    faces = patterns.faces()
+    pictures = synthetic.draw([3] * 4, seed=2)
+    images, (train, test) = faces.images.copy(), (faces.splits == "train", faces.splits == "test")
+    images[np.flatnonzero(train)[:2]] = pictures[:2]
+    places = np.flatnonzero(test)[:4]
+    images[places] = [pictures[0], changed(pictures[1])["lighter"], pictures[2], pictures[2]]
+    found = replace(faces, images=images).copies("test")
+    assert found[:4].tolist() == [True, True, False, False]
 
 
 def test_image_hashes_tell_copies():
@@ -748,12 +753,10 @@ def test_the_real_data(real_data):
     assert faces.official, faces.describe()
     assert faces.counts().tolist() == [list(row) for row in seminar.CLASS_COUNTS.values()]
     assert faces.counts().sum(0).tolist() == [4953, 547, 5121, 8989, 6198, 6077, 4002]
-    assert faces.report["duplicates"] == {
-        "surplus": 1853,
-        "groups": 1516,
-        "conflicting": 57,
-        "validation_in_train": 280,
-        "test_in_train": 288,
-    }
-    assert faces.report["black"] == 12 and faces.report["converted"] == 0
+    hashes = data.image_hashes(faces.images)
+    known = set(hashes[faces.splits == "train"])
+    held_out = [hashes[faces.splits == split] for split in ("validation", "test")]
+    assert [sum(one in known for one in part) for part in held_out] == [280, 288]
+    assert [faces.copies(split).sum() for split in ("validation", "test")] == [527, 559]
+    assert (faces.images.max((1, 2)) == 0).sum() == 12 and faces.report["converted"] == 0
     assert faces.report["refused"] == [] and len(set(faces.names)) == 35_887

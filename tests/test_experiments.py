@@ -143,7 +143,7 @@ def tiny(monkeypatch, home):
         label: replace(patterns.RECIPE, epochs=1, learning_rate=rate)
         for label, rate in (("slow", 1e-3), ("fast", 1e-2))
     }
-    made = Experiment(recipes, more_seeds=(1,), folds=(Fold(0), None))
+    made = Experiment(recipes, more=1, folds=(Fold(0), None))
     monkeypatch.setitem(EXPERIMENTS, "tiny", (lambda profile, small: made, ()))
     twin = Experiment({"twin": recipes["slow"]}, folds=(None,))
     monkeypatch.setitem(EXPERIMENTS, "twin", (lambda profile, small: twin, ()))

@@ -20,12 +20,12 @@ class Official(data.Faces):
 
 @pytest.fixture
 def claims(tmp_path, monkeypatch):
-    """The path of published claims of the test's own: digits and bn."""
+    """The path of published claims of the test's own: digits and rates."""
     path = tmp_path / "published" / "claims.json"
     path.parent.mkdir()
     rows = [
-        dict(claim="digits", measured="old", verdict="holds", notebook="03", data="fer2013"),
-        dict(claim="bn", measured="late", verdict="holds", notebook="07", data="fer2013"),
+        dict(claim="digits", measured="old", verdict="reproduced", notebook="03", data="fer2013"),
+        dict(claim="rates", measured="late", verdict="reproduced", notebook="06", data="fer2013"),
     ]
     path.write_text(json.dumps(rows), "utf-8")
     monkeypatch.setattr(ledger, "PUBLISHED_CLAIMS", path)
@@ -80,13 +80,13 @@ def test_outputs_are_those_of_a_reader_without_own_runs(write, claims, monkeypat
 def test_what_changed_is_shown_by_the_outputs(write, claims, setup, monkeypatch):
     """03 has new words, so its table and the ledger of 09 are made once more; 05 is left alone."""
     count = "with open('{}.log', 'a') as log:\n    log.write('x')"
-    shipped = "print(list(ledger.published_claims()['measured'][['digits', 'bn']]))"
+    shipped = "print(list(ledger.published_claims()['measured'][['digits', 'rates']]))"
     paths = [
         write(name, setup, count.format(name), *sources)
         for name, *sources in (
-            ("03_three", "ledger.verdict('digits', 'new', False, faces)", shipped),
+            ("03_three", "ledger.verdict('digits', 'new', 'reached', faces)", shipped),
             ("05_five",),
-            ("09_nine", shipped, "print(list(ledger.kept_claims(faces)['measured'][['bn']]))"),
+            ("09_nine", shipped, "print(list(ledger.kept_claims(faces)['measured'][['rates']]))"),
         )
     ]
     load(monkeypatch, patterns.faces(kind=Official))
@@ -94,7 +94,7 @@ def test_what_changed_is_shown_by_the_outputs(write, claims, setup, monkeypatch)
     rows = json.loads(claims.read_text("utf-8"))
     assert [(row["claim"], row["measured"], row["data"]) for row in rows] == [
         ("digits", "new", "fer2013"),
-        ("bn", "late", "fer2013"),
+        ("rates", "late", "fer2013"),
     ]
     assert "['new', 'late']" in printed(paths[0])
     assert printed(paths[2]) == "['new', 'late']\n['late']\n", "the ledger is full"
@@ -104,7 +104,7 @@ def test_what_changed_is_shown_by_the_outputs(write, claims, setup, monkeypatch)
 
 def test_one_failure_leaves_every_notebook_as_it_was(write, claims, setup, monkeypatch):
     paths = [
-        write("03_three", setup, "ledger.verdict('digits', 'new', True, faces)"),
+        write("03_three", setup, "ledger.verdict('digits', 'new', 'reached', faces)"),
         write("05_five", "1 / 0"),
     ]
     before = [path.read_bytes() for path in (*paths, claims)]

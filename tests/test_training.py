@@ -175,6 +175,7 @@ def test_a_row_an_epoch_with_plain_losses(faces):
         "train_accuracy",
         "validation_loss",
         "validation_accuracy",
+        "validation_recall",
     ]
     for split, prefix in (("train", "train"), ("validation", "validation")):
         images, labels = faces.split(split)  # fewer than 3,589: all are watched
@@ -183,6 +184,8 @@ def test_a_row_an_epoch_with_plain_losses(faces):
         accuracy = (probabilities.argmax(1) == labels).mean()
         assert last[f"{prefix}_loss"] == pytest.approx(loss, rel=1e-4)
         assert last[f"{prefix}_accuracy"] == pytest.approx(accuracy)
+    recall = evaluation.metrics(labels, probabilities.argmax(1))["recall"]
+    assert last["validation_recall"] == pytest.approx(recall)  # the last split above
 
 
 def test_filters_are_kept_from_before_the_first_epoch_on(faces):
