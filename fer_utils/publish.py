@@ -34,7 +34,8 @@ def publish_runs(faces: Faces) -> list[Path]:
     for job in experiments.to_publish(runs.kind(faces)):
         target = runs.PUBLISHED / f"{job.title}{drawn}"
         run, known = runs.own_run(job, faces), runs.load_run(target, "published run")
-        if run and not (known and known.provenance == run.provenance):
+        # The seconds of an epoch, with all their digits, tell one training from its repetition.
+        if run and not (known and known.history[-1]["seconds"] == run.history[-1]["seconds"]):
             publish_run(replace(run, job=job), faces, target)
             changed.append(target)
     rows = [results_row(run) for run in runs.published_runs() if run.job.fold is None]

@@ -32,21 +32,27 @@ RECIPE = Recipe(
 JOB = Job("tiny-short", RECIPE)
 
 
-def arrays(counts=COUNTS, seed=0) -> dict:
-    """Expression k is a bright bar in rows 6k … 6k + 5 of a noisy image; classes are balanced."""
+def arrays(counts=COUNTS, seed=0, texture=0) -> dict:
+    """Expression k is a bright bar in rows 6k … 6k + 5 of a noisy image; classes are balanced.
+
+    texture: grey levels by which squares of 6 × 6 pixels differ, so that two images of a class
+    are no near copies.
+    """
     rng = np.random.default_rng(seed)
     splits = np.repeat(list(counts), list(counts.values()))
     labels = np.concatenate([np.arange(n) % 7 for n in counts.values()])
     images = rng.integers(0, 120, (len(labels), 48, 48))
     for image, label in zip(images, labels, strict=True):
         image[6 * label : 6 * label + 6] += 100
+    squares = np.random.default_rng(seed + 1).integers(0, texture + 1, (len(labels), 8, 8))
+    images += squares.repeat(6, axis=1).repeat(6, axis=2)
     names = np.array([f"{number:05d}" for number in range(len(labels))])
     return dict(images=images.astype(np.uint8), labels=labels, names=names, splits=splits)
 
 
-def faces(counts=COUNTS, seed=0, kind=data.Faces, **changed) -> data.Faces:
+def faces(counts=COUNTS, seed=0, kind=data.Faces, texture=0, **changed) -> data.Faces:
     """The patterns as Faces; ``changed`` replaces arrays."""
-    made = arrays(counts, seed) | changed
+    made = arrays(counts, seed, texture) | changed
     return kind(**made, fingerprint=data.fingerprint(made), source="patterns", report={})
 
 
