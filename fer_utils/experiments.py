@@ -215,19 +215,22 @@ def jobs(name: str, profile: str, small: bool, seed=runs.SEED) -> dict[str, list
     known_or_refuse("profile", profile, PROFILES)
     known_or_refuse("model or experiment", name, [*SETTINGS, *EXPERIMENTS])
     make = EXPERIMENTS[name][0] if name in EXPERIMENTS else partial(models, (name,))
-    smoke = profile == "smoke"
-    own = "short" if smoke else ALWAYS.get(name, profile)
-    made = make(own, small and not smoke)
-    others = range(1, 1 + (min(made.more, 1) if smoke else made.more))
-    folds = [replace(fold, images=256) if fold and smoke else fold for fold in made.folds]
-    parts = list(product(dict.fromkeys((seed, *others)), folds))  # each seed once
+    profile = profile if profile == "smoke" else ALWAYS.get(name, profile)
+    made = brief(make("short", False)) if profile == "smoke" else make(profile, small)
+    seeds = dict.fromkeys((seed, *range(1, 1 + made.more)))  # each once
 
     def named(label: str, one: Recipe) -> list[Job]:
-        one = cut(one) if smoke else one
-        title = f"{label}-{profile if smoke else own}"
-        return [Job(title, one, number, fold) for number, fold in parts]
+        title = f"{label}-{profile}"
+        return [Job(title, one, number, fold) for number, fold in product(seeds, made.folds)]
 
     return {label: named(label, one) for label, one in made.recipes.items()}
+
+
+def brief(made: Experiment) -> Experiment:
+    """An experiment at profile `smoke`: see `recipes.cut`; at most one more seed, small folds."""
+    recipes = {label: cut(one) for label, one in made.recipes.items()}
+    folds = tuple(fold and replace(fold, images=256) for fold in made.folds)
+    return Experiment(recipes, min(made.more, 1), folds)
 
 
 def train(name, faces: Faces, profile, seed=runs.SEED, retrain=False) -> dict[str, list[Run]]:

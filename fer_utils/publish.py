@@ -54,15 +54,14 @@ def publish_run(run: Run, faces: Faces, target: Path) -> None:
         if (run.folder / "filters.safetensors").exists():
             filters = torch.from_numpy(run.filters).half()
             runs.save_tensors({"filters": filters}, target / "filters.safetensors")
-    runs.write_json(target / "run.json", record)
-    if run.job.fold is None:
-        shipped = runs.load_run(target, "published run")
+        shipped = replace(run, folder=target)
         validation, _ = (shipped.metrics(split, faces) for split in ("validation", "test"))
         # One number under one name: the last epoch's is that of the weights as shipped.
-        shipped.history[-1]["validation_accuracy"] = validation["accuracy"]
-        runs.write_json(target / "run.json", shipped.record)
+        *rows, last = run.history
+        record["history"] = [*rows, last | {"validation_accuracy": validation["accuracy"]}]
         if run.job.title not in WITH_WEIGHTS:
             (target / "weights.safetensors").unlink()
+    runs.write_json(target / "run.json", record)
 
 
 def results_row(run: Run) -> dict:

@@ -217,8 +217,8 @@ def look(model: nn.Module, images, labels) -> tuple[float, float, list[float]]:
     model.eval()
     scores = torch.cat(list(logits(model, images)))
     right = scores.argmax(1) == labels
-    hits, images = (torch.bincount(each, minlength=7) for each in (labels[right], labels))
-    recall = hits / images.clamp(min=1)
+    hits, counts = (torch.bincount(each, minlength=7) for each in (labels[right], labels))
+    recall = hits / counts.clamp(min=1)
     return F.cross_entropy(scores, labels).item(), right.float().mean().item(), recall.tolist()
 
 
