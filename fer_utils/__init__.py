@@ -6,12 +6,17 @@ imported from its own module, for example `from fer_utils import data, plots`.
 """
 
 import os
-import uuid
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 CLASSES = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
 SPLITS = ("train", "validation", "test")
+PROFILES = ("smoke", "short", "seminar")
+SEED = 42  # the notebooks' default: published runs with this seed don't name it
+
+
+class UserError(ValueError):
+    """What a user can mend; the message is a sentence with what, where and what to do."""
 
 
 def home() -> Path:
@@ -19,24 +24,7 @@ def home() -> Path:
     return Path(os.environ.get("FER_HOME") or ROOT / "data")
 
 
-def write_atomic(path: Path, content: bytes) -> None:
-    """Write a file so that readers see the old one or the whole new one, never a part.
-
-    Makes missing folders. Raises OSError (disk full, read-only) and leaves the old file as it was.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}-{uuid.uuid4().hex}.part")
-    try:
-        with open(part, "xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
 def known_or_refuse(what: str, name, known) -> None:
-    """Raise ValueError, naming the known ones, unless `name` is one of them."""
+    """Raise UserError, naming the known ones, unless `name` is one of them."""
     if name not in known:
-        raise ValueError(f"unknown {what} {name!r}: choose one of {', '.join(known)}")
+        raise UserError(f"unknown {what} {name!r}: choose one of {', '.join(known)}")

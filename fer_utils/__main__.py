@@ -3,32 +3,26 @@
 import argparse
 import json
 import sys
-from contextlib import nullcontext
 from dataclasses import replace
 
-import torch
-
-from fer_utils import ROOT, data, experiments, fetching, machine, publish, runs, series, training
-from fer_utils.cluster import cluster
-from fer_utils.recipes import PROFILES, SETTINGS
+from fer_utils import PROFILES, ROOT, SEED, UserError
 
 BACKENDS = ("sequential", "loky", "dask")
-# What a user can cause; DataError is a ValueError.
-USER_ERRORS = (ValueError, runs.RunError, training.TrainingError, series.NotebookFailed)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; returns the exit code. A user's error is one sentence on stderr."""
+    """Run one command; returns the exit code: 2 and one sentence on stderr for a user's error, 130
+    for Ctrl+C. Each command imports what it needs, so that `--help` does not wait for torch.
+    """
     for stream in (sys.stdout, sys.stderr):  # an older Windows console has no "≥" or "→"
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="replace")
     options = parser().parse_args(arguments)
-    machine.terminate_as_interrupt()
     try:
         options.command(options)
-    except USER_ERRORS as error:
+    except UserError as error:
         print(f"Error: {error}", file=sys.stderr)
-        return 1
+        return 2
     except KeyboardInterrupt:
         return 130
     return 0
@@ -71,12 +65,14 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--data", default="auto", help=sources)
     for command in (run, train):
         command.add_argument("--profile", choices=PROFILES, default="short")
-        command.add_argument("--seed", type=int, default=runs.SEED)
+        command.add_argument("--seed", type=int, default=SEED)
     return top
 
 
 def run_series(options) -> None:
     """`run`: all notebooks, then say where the report is."""
+    from fer_utils import data, series
+
     data.load(options.data)  # a wrong path fails here, before any notebook starts
     chosen = (options.data, options.profile, options.seed, options.notebooks)
     print(f"Report: {series.run(*chosen, keep_going=options.keep_going)}")
@@ -84,32 +80,39 @@ def run_series(options) -> None:
 
 def fetch_data(options) -> None:
     """`fetch`: what was put into data/, counted."""
+    from fer_utils import fetching
+
     print(fetching.fetch(options.path, options.seminar_split).describe())
 
 
 def train_models(options) -> None:
     """`train`: the runs of some names; it never reads the test split."""
+    import torch
+
+    from fer_utils import cluster, data, experiments, publish, runs, series
+
+    series.terminate_as_interrupt()
     for name in ("epochs", "threads"):
         if (number := getattr(options, name)) is not None and number < 1:
-            raise ValueError(f"--{name} takes a whole number from 1 on.")
+            raise UserError(f"--{name} takes a whole number from 1 on.")
     if options.list:
         print_experiments()
         return
     if not (options.names or options.all_published):
-        raise ValueError("train takes names, --all-published or --list: see `train --list`.")
+        raise UserError("train takes names, --all-published or --list: see `train --list`.")
     if options.threads:
         torch.set_num_threads(options.threads)
     faces = data.load(options.data)
     print(faces.describe())
-    jobs = experiments.to_publish(runs.kind(faces)) if options.all_published else []
+    jobs = publish.to_publish(runs.kind(faces)) if options.all_published else []
     for name in options.names:
         groups = experiments.jobs(name, options.profile, faces.small, options.seed)
         jobs += sum(groups.values(), [])
     if options.epochs:
         jobs = [replace(job, recipe=replace(job.recipe, epochs=options.epochs)) for job in jobs]
-    where = (options.backend, options.workers, options.retrain)
-    with cluster(options.scheduler) if options.backend == "dask" else nullcontext():
-        found = runs.train_all(jobs, faces, *where, published=not options.all_published)
+    where = (options.backend, options.workers, options.scheduler)
+    how = runs.one_by_one if options.backend == "sequential" else cluster.elsewhere(*where)
+    found = runs.train_all(jobs, faces, options.retrain, not options.all_published, how)
     for run in found if options.json else ():
         last = run.history[-1]
         row = {"name": run.job.title, "seed": run.job.seed, "epochs": last["epoch"]}
@@ -119,6 +122,9 @@ def train_models(options) -> None:
 
 def print_experiments() -> None:
     """Models and experiments, with their runs and the minutes that the published ones took."""
+    from fer_utils import experiments, runs
+    from fer_utils.recipes import SETTINGS
+
     for name in [*SETTINGS, *experiments.EXPERIMENTS]:
         jobs = sum(experiments.jobs(name, "short", small=False).values(), [])
         known = [run for job in jobs if (run := runs.published_run(job))]
@@ -130,9 +136,10 @@ def print_experiments() -> None:
 
 def publish_results(options) -> None:
     """`publish`: own runs to data/published, and the notebooks' outputs."""
+    from fer_utils import data, publish
+
     for folder in publish.publish_runs(data.load(options.data)):
         print(folder.relative_to(ROOT))
-    publish.publish_readme()
     publish.publish_notebooks(options.data, options.notebooks)
 
 

@@ -9,6 +9,7 @@ import csv
 import hashlib
 import io
 import json
+import lzma
 import os
 import tarfile
 import zipfile
@@ -16,34 +17,39 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 from sklearn.model_selection import train_test_split
 
-from fer_utils import CLASSES, SPLITS, home, known_or_refuse, synthetic, write_atomic
+from fer_utils import CLASSES, SPLITS, UserError, files, home, known_or_refuse, synthetic
 from fer_utils.progress import track
 from fer_utils.seminar import CLASS_COUNTS
 
 READER_VERSION = 1  # raise it when the same files would be read differently: old caches are left
 USAGES = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"}
-SPLIT_FOLDERS = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
+SPLIT_FOLDERS = {name: name for name in SPLITS} | {k.lower(): v for k, v in USAGES.items()}
+SPLIT_FOLDERS |= {"val": "validation", "valid": "validation"}
 CSV_COLUMNS = ("emotion", "pixels", "Usage")
 CSV_CLASSES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")  # its 0 to 6
 FETCHED = ("fer2013", "fer2013-seminar-split")  # names of what `fetch` puts into home()
 # What Python raises for files that are cut off, damaged, encrypted or not ours to read.
-UNREADABLE = (OSError, EOFError, RuntimeError, KeyError, csv.Error, zlib.error)
+UNREADABLE = (OSError, EOFError, RuntimeError, KeyError, csv.Error, zlib.error, lzma.LZMAError)
 UNREADABLE += (tarfile.TarError, zipfile.BadZipFile)
+# FER2013's csv, its largest file, has 301 MB; a few bytes of an archive can claim far more.
+LARGEST_FILE, LARGEST_DATA, WIDEST = 2**29, 2**31, 4096  # bytes, bytes in all, pixels a side
 LAYOUTS = (
     "give a folder, zip or tar with train/<class>/ and test/<class>/ (or validation/<class>/), or"
-    f" a csv with the columns {', '.join(CSV_COLUMNS)}; if it is one, copy or download it again."
+    f" a csv with the columns {', '.join(CSV_COLUMNS)}, separated by commas; unpack or convert"
+    " anything else; if it is one, copy or download it again"
 )
 SMALL = 10_000  # training images
 MAKE_ROOM = "free disk space, or set FER_HOME to a folder you may write to."
 
 
-class DataError(ValueError):
+class DataError(UserError):
     """The data cannot be used as it is; the message says what, where and what to do."""
 
 
@@ -134,17 +140,27 @@ def load(source: str | Path = "auto") -> Faces:
         name = os.environ.get("FER_DATA") or ("fer2013" if fetched else "synthetic")
     if name == "synthetic":
         return cached(f"synthetic-{synthetic.VERSION}", name, draw_synthetic)
-    path = home() / name if name in FETCHED else Path(name).expanduser().resolve()
+    path = home() / name if name in FETCHED else place(name)
     if name in FETCHED and not entries(path):
         flag = " --seminar-split" * (name != "fer2013")
         raise DataError(f"{path} is not there: run `python -m fer_utils fetch{flag}` first.")
-    if not path.exists():
-        raise DataError(f"{path} does not exist: give a folder, zip, tar or csv with FER2013.")
     if len(entries(path)) == 1 and entries(path)[0].is_file():
         path = entries(path)[0]  # the one archive or csv that `fetch --from FILE` puts there
     with explained(UNREADABLE, f"{path} cannot be read", "copy or download it again."):
         key, shown = f"{READER_VERSION}-{content_key(path)}", name if name in FETCHED else str(path)
         return cached(key, shown, lambda: read(path))
+
+
+def place(name: str) -> Path:
+    """The file or folder of this name. Raises DataError if there is none."""
+    advice = "give a folder, zip, tar or csv with FER2013."
+    kinds = OSError, ValueError, RuntimeError  # a name too long, a zero byte, nobody's ~name
+    with explained(kinds, f"{name[:100]!r} is no path", advice):
+        path = Path(name).expanduser().resolve()
+        if path.is_dir() or path.is_file():  # a pipe or a device would be read for ever
+            return path
+        what = "is no file or folder" if path.exists() else "does not exist"
+    raise DataError(f"{path} {what}: {advice}")
 
 
 @contextmanager
@@ -153,7 +169,8 @@ def explained(kinds, what: str, advice: str):
     try:
         yield
     except kinds as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        words = f"{type(error).__name__}: {error}"[:200]
+        reason = " ".join("".join(c if c.isprintable() else " " for c in words).split())
         raise DataError(f"{what} ({reason}): {advice}") from error
 
 
@@ -203,13 +220,11 @@ def cached(key: str, source: str, read_arrays) -> Faces:
     path = home() / "cache" / f"{key}.npz"
     if path.exists():
         try:
-            with np.load(path, allow_pickle=False) as file:
-                if damaged := file.zip.testzip():  # numpy itself lets some flipped bits through
-                    raise zipfile.BadZipFile(damaged)
+            with np.load(io.BytesIO(files.read_sealed(path))) as file:
                 stored = {name: file[name] for name in file.files}
             report, mark = json.loads(str(stored.pop("report"))), str(stored.pop("fingerprint"))
             return Faces(**stored, fingerprint=mark, source=source, report=report)
-        except Exception:  # numpy raises many types for a damaged file
+        except UserError:
             print(f"The cache file {path.name} is damaged; reading the data again.")
     arrays, report = read_arrays()
     # Another processor may round a drawn pixel otherwise; the version says which faces they are.
@@ -217,7 +232,7 @@ def cached(key: str, source: str, read_arrays) -> Faces:
     buffer = io.BytesIO()
     np.savez(buffer, **arrays, report=json.dumps(report), fingerprint=mark)
     with explained(OSError, f"{path} cannot be written", MAKE_ROOM):
-        write_atomic(path, buffer.getbuffer())
+        files.write_sealed(path, buffer.getvalue())
     return Faces(**arrays, fingerprint=mark, source=source, report=report)
 
 
@@ -231,8 +246,10 @@ def fingerprint(arrays: dict) -> str:
 
 def content_key(path: Path) -> str:
     """sha256 (hex) of a file, or of every relative path and file below a folder."""
-    digest = hashlib.sha256(path.read_bytes() if path.is_file() else b"")
-    for name, content in folder_members(path):  # none below a file
+    if path.is_file():
+        return files.sha256(path)
+    digest = hashlib.sha256()
+    for name, content in members(path):
         digest.update(f"{name}\0{len(content)}\0".encode(errors="surrogateescape"))
         digest.update(content)
     return digest.hexdigest()
@@ -251,55 +268,77 @@ def draw_synthetic() -> tuple[dict, dict]:
 
 def read(path: Path) -> tuple[dict, dict]:
     """Read any layout at `path`: arrays (images, labels, names, splits) and what was noticed."""
-    files = dict(members(path))
-    kept = [name for name in files if not is_stray(name)]
-    tables = [name for name in kept if set(CSV_COLUMNS) <= set(first_line(files[name]))]
+    contents = dict(members(path))
+    kept = [name for name in contents if not is_stray(name)]
+    tables = [name for name in kept if set(CSV_COLUMNS) <= set(first_line(contents[name]))]
     places = {name: place for name in kept if (place := split_and_class(name, path))}
     copies = tables + sorted({folder for folder, _, _ in places.values()})
-    if len(copies) > 1:
-        raise DataError(f"{path} holds the data twice ({', '.join(copies)}): give one of them.")
+    spelt = sorted({name.rsplit("/", 2)[0] for name in places})  # folders of splits
+    splits = {place[:2] for place in places.values()}
+    twice = copies if len(copies) > 1 else spelt if len(spelt) > len(splits) else []
+    if twice:
+        raise DataError(f"{path} holds the data twice ({', '.join(twice)}): give one of them.")
     if not copies:
-        raise DataError(f"{path} holds no images: {LAYOUTS}")
+        found = ", ".join(f"{name}{begin(contents[name])}" for name in kept[:3])
+        raise DataError(f"{path} holds no images: {LAYOUTS} (found: {found or 'nothing'}).")
     if tables:
-        arrays, report = read_csv(f"{path}: {tables[0]}", files[tables[0]])
+        arrays, report = read_csv(f"{path}: {tables[0]}", contents[tables[0]])
     else:
-        arrays, report = read_images(files, places, path)
-    return arrays, report | {"refused": sorted(set(files) - set(tables or places))}
+        arrays, report = read_images(contents, places, path)
+    return arrays, report | {"refused": sorted(set(contents) - set(tables or places))}
 
 
 def members(path: Path):
     """Yield (relative name, content) of each file in a folder, tar or zip, or of a single file.
 
-    Archives are read in place; a link that leads out of one is an error.
+    Archives are read in place; a link that leads out of one is an error. Raises DataError before
+    it reads what is larger than FER2013 can be.
     """
+    total = 0
+    for name, size, content in listed(path):
+        total += size
+        if size > LARGEST_FILE or total > LARGEST_DATA:
+            told = f"{name} of {size:,} bytes makes it {total:,}: FER2013 is far smaller"
+            raise DataError(f"{path}: {told}; give it alone.")
+        yield name, content()
+
+
+def listed(path: Path):
+    """Yield (relative name, size in bytes, function that reads it) of each file: see `members`."""
     if path.is_dir():
         yield from folder_members(path)
     elif tarfile.is_tarfile(path):
         with tarfile.open(path) as archive:
             for member in archive:
                 if file := archive.extractfile(member):  # None for a folder
-                    yield member.name, file.read()
+                    size = file.seek(0, os.SEEK_END)  # of what a link leads to, too
+                    file.seek(0)
+                    yield member.name, size, file.read
             archive.fileobj.seek(archive.offset)
-            if archive.fileobj.read()[:512] != bytes(512):  # tarfile takes damage for the end
-                raise EOFError("its end is missing")  # and does not read to gzip's checksum
+            if archive.fileobj.read(2**20)[:512] != bytes(512):  # tarfile takes damage for the
+                raise EOFError("its end is missing")  # end and does not read to gzip's checksum
     elif zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             for member in archive.infolist():
                 if not member.is_dir():
-                    yield member.filename.replace("\\", "/"), archive.read(member)
+                    name, size = member.filename.replace("\\", "/"), member.file_size
+                    yield name, size, partial(archive.read, member)
     else:
-        yield path.name, path.read_bytes()
+        yield path.name, path.stat().st_size, path.read_bytes
 
 
 def folder_members(path: Path):
-    """Yield (relative posix path, content) of each file below `path`, in sorted order."""
-    for folder, folders, files in os.walk(path, followlinks=True):
+    """Yield `listed`'s three for each file below `path`, by relative posix path, sorted."""
+    for folder, folders, names in os.walk(path, followlinks=True):
         here = Path(folder).resolve()
         folders[:] = sorted(f for f in folders if not here.is_relative_to((here / f).resolve()))
         prefix = "".join(f"{part}/" for part in Path(folder).relative_to(path).parts)
-        for name in sorted(files):
-            with open(os.path.join(folder, name), "rb", buffering=0) as file:
-                yield prefix + name, file.read()
+        for name in sorted(names):
+            file = Path(folder, name)
+            if file.is_file():
+                yield prefix + name, file.stat().st_size, file.read_bytes
+            elif not is_stray(name):
+                raise DataError(f"{file} is no file that can be read: remove it.")
 
 
 def is_stray(name: str) -> bool:
@@ -315,10 +354,19 @@ def first_line(content: bytes) -> list[str]:
     return [word.strip(' "\r') for word in line.split(",")]
 
 
+def begin(content: bytes) -> str:
+    """How a text file begins, in brackets; nothing of another file."""
+    line = content[:60].partition(b"\n")[0].decode("latin-1").strip()
+    return f" ({line})" if line.isascii() and line.isprintable() else ""
+
+
 def split_and_class(name: str, path: Path) -> tuple[str, str, str] | None:
     """The folder of the data set, the split and the class of a file; None if it is in none."""
     *above, split, label, _ = ("", "", *name.split("/"))
     if split.lower() not in SPLIT_FOLDERS:
+        if split and label.lower() in CLASSES:
+            advice = f"rename or remove it; splits are {', '.join(SPLIT_FOLDERS)}."
+            raise DataError(f"{path}: the folder of {split}/{label} is no split: {advice}")
         return None
     if label.lower() not in CLASSES:
         advice = f"rename or remove it; the classes are {', '.join(CLASSES)}."
@@ -350,10 +398,10 @@ def read_csv(where: str, content: bytes) -> tuple[dict, dict]:
     return {name: np.array(column) for name, column in columns.items()}, report
 
 
-def read_images(files: dict, places: dict, path: Path) -> tuple[dict, dict]:
+def read_images(contents: dict, places: dict, path: Path) -> tuple[dict, dict]:
     """Arrays and report from files in class folders.
 
-    files: name to content. places: name to folder of the data set, split folder and class.
+    contents: name to content. places: name to folder of the data set, split folder and class.
     """
     order = sorted(places, key=lambda name: (name.split("/")[-1], name))  # in every archive
     folders = np.array([places[name][1] for name in order])
@@ -361,7 +409,7 @@ def read_images(files: dict, places: dict, path: Path) -> tuple[dict, dict]:
     check_classes(zip(folders, labels), {"train", *folders}, path)
     splits, layout = split_names(order, folders, labels, path)
     with ThreadPoolExecutor() as pool:
-        decoded = pool.map(lambda name: decode(f"{path}: {name}", files[name]), order)
+        decoded = pool.map(lambda name: decode(f"{path}: {name}", contents[name]), order)
         images, converted = zip(*track(decoded, "Reading images", len(order)))
     names = np.array(["/".join(name.split("/")[-3:]) for name in order])
     arrays = dict(images=np.stack(images), labels=labels, names=names, splits=splits)
@@ -381,13 +429,16 @@ def decode(where: str, content: bytes) -> tuple[np.ndarray, bool]:
     """A grey 48×48 uint8 image, and True if it was converted to that. Raises DataError."""
     try:
         image = Image.open(io.BytesIO(content))
+        if max(image.size) > WIDEST:
+            raise ValueError("too large to decode")
         converted = image.mode != "L" or image.size != (48, 48)
         if image.mode.startswith("I"):  # 16 bits a pixel: PIL would clip, not scale
             image = Image.fromarray((np.asarray(image) / 257).astype(np.uint8))
         grey = image.convert("L").resize((48, 48), Image.Resampling.BILINEAR)
         return np.asarray(grey), converted
     except Exception as error:  # PIL raises many types for broken files
-        raise DataError(f"{where} is no readable image: replace or delete it.") from error
+        kind = f"no readable image of at most {WIDEST} pixels a side"
+        raise DataError(f"{where} is {kind}: replace or delete it.") from error
 
 
 def split_names(order, folders, labels, path: Path) -> tuple[np.ndarray, str]:

@@ -177,6 +177,19 @@ def patience(profile: str, small: bool) -> Experiment:
     return Experiment(recipes, more=2)
 
 
+# --- notebook 09 ------------------------------------------------------------------------------
+
+UNSTATED = {"as_it_stands": {}, "momentum": dict(optimizer="sgd", momentum=0.9)}
+UNSTATED |= {f"batch_{size}": dict(batch_size=size) for size in (32, 256)}
+UNSTATED |= {f"dropout_{p:.0%}"[:-1]: dict(dropout_convolution=p) for p in (0.25, 0.5)}
+
+
+def unstated(profile: str, small: bool) -> Experiment:
+    """The seminar's recipe of shallow with other choices where it states none, 20 epochs."""
+    base = replace(recipe("shallow", "seminar", small), epochs=20)
+    return Experiment({f"unstated_{name}": replace(base, **c) for name, c in UNSTATED.items()})
+
+
 # --- the list ---------------------------------------------------------------------------------
 
 # name: (what makes it of profile and `small`, what it is published on)
@@ -201,6 +214,7 @@ EXPERIMENTS: dict[str, tuple[Callable[[str, bool], Experiment], tuple[str, ...]]
     "depths_long": (depths, REAL),
     "models": (partial(models, FOUR), BOTH),
     "drawn_seeds": (partial(models, ("fully_connected", "deeper"), more=2), ("synthetic",)),
+    "unstated": (unstated, ()),
     "seminar": (partial(models, (*FOUR[1:], "deeper_256_last")), REAL),
 }
 ALWAYS = {"seminar": "seminar"}  # experiments of one profile, whatever is asked for
@@ -251,12 +265,3 @@ def published(name: str, profile: str = "short") -> dict[str, list[Run]]:
     wanted = jobs(name, profile, small=False).items()
     found = {label: [runs.published_run(job) for job in each] for label, each in wanted}
     return {label: [run for run in each if run] for label, each in found.items()}
-
-
-def to_publish(kind: str) -> list[Job]:
-    """Every job whose run is published on `fer2013` or on `synthetic`, each once."""
-    names = [name for name, (_, places) in EXPERIMENTS.items() if kind in places]
-    wanted = [jobs(name, "short", small=kind == "synthetic") for name in names]
-    listed = [job for each in wanted for job in sum(each.values(), [])]
-    firsts = {(job.recipe, job.seed, job.fold): job for job in reversed(listed)}
-    return list(firsts.values())[::-1]

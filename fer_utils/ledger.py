@@ -1,11 +1,9 @@
 """The ledger: what notebooks found on each claim of the seminar, here and as published."""
 
-import json
-
 import pandas as pd
 from pandas.api.types import is_number
 
-from fer_utils import ROOT, home, known_or_refuse, write_atomic
+from fer_utils import ROOT, files, home, known_or_refuse
 from fer_utils.evaluation import Score
 from fer_utils.plots import Table
 from fer_utils.seminar import CLAIMS
@@ -78,7 +76,7 @@ def verdict(claim, measured, word, faces, says=None, there=None, here=None):
 
 def keep(row: dict, faces) -> None:
     """Write a claim's row to `home()/claims/<first 12 of the faces' fingerprint>/<claim>.json`."""
-    write_atomic(path_of(row["claim"], faces), json.dumps(row, ensure_ascii=False).encode())
+    files.write_json(path_of(row["claim"], faces), row)
 
 
 def kept_claims(faces) -> pd.DataFrame:
@@ -88,7 +86,8 @@ def kept_claims(faces) -> pd.DataFrame:
     data. A claim that nothing was kept for has the verdict "not run yet".
     Introduced in notebook 09.
     """
-    return as_table([read(path_of(name, faces), {"claim": name}) for name in CLAIMS])
+    paths = [path_of(name, faces) for name in CLAIMS]
+    return as_table([files.read_json(path) for path in paths if path.exists()])
 
 
 def as_table(rows: list[dict]) -> pd.DataFrame:
@@ -106,7 +105,12 @@ def published_claims() -> pd.DataFrame:
 
     Introduced in notebook 09.
     """
-    return as_table(read(PUBLISHED_CLAIMS, []))
+    return as_table(published_rows())
+
+
+def published_rows() -> list[dict]:
+    """What the published notebooks kept, a row a claim."""
+    return files.read_json(PUBLISHED_CLAIMS)["claims"] if PUBLISHED_CLAIMS.exists() else []
 
 
 def comparison(rows, faces) -> Table:
@@ -137,8 +141,3 @@ def cell(value) -> str:
 def path_of(claim: str, faces):
     """Where the row of a claim is kept."""
     return home() / "claims" / faces.fingerprint[:12] / f"{claim}.json"
-
-
-def read(path, otherwise):
-    """What a JSON file holds, or `otherwise` if there is none."""
-    return json.loads(path.read_text("utf-8")) if path.exists() else otherwise

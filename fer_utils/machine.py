@@ -1,4 +1,4 @@
-"""The machine under a training: device, threads, memory, random numbers, signals, provenance.
+"""The machine under a training: device, threads, memory, random numbers, provenance.
 
 Every effect on the whole process stands here and nowhere else.
 """
@@ -6,7 +6,6 @@ Every effect on the whole process stands here and nowhere else.
 import ctypes
 import os
 import platform
-import signal
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -58,11 +57,6 @@ def seed_everything(seed: int, epoch: int = 0) -> None:
     torch.manual_seed(seed * 100_003 + epoch if epoch else seed)
 
 
-def terminate_as_interrupt() -> None:
-    """From now on SIGTERM acts as Ctrl+C: the training or notebook that runs ends cleanly."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-
-
 def provenance(device: torch.device) -> dict:
     """Where a training runs, as JSON values: date, device, machine, threads, versions, revision.
 
@@ -77,9 +71,6 @@ def provenance(device: torch.device) -> dict:
 
 def revision() -> str | None:
     """What `git describe --always --dirty` says of this repository; None without git."""
-    command = ["git", "describe", "--always", "--dirty", "--exclude=*"]
-    try:
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    except OSError:  # no git
-        return None
+    command = "git describe --always --dirty --exclude=*"  # a shell says what is not there, too
+    done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True)
     return done.stdout.strip() or None

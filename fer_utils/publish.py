@@ -1,7 +1,6 @@
 """The author's room: what writes data/published and the notebooks' outputs. No reader enters it."""
 
 import hashlib
-import json
 import os
 import shutil
 from dataclasses import replace
@@ -12,15 +11,24 @@ import nbformat
 import pandas as pd
 import torch
 
-from fer_utils import ROOT, data, experiments, home, ledger, runs, series, write_atomic
+from fer_utils import data, experiments, files, home, ledger, runs, series
 from fer_utils.data import Faces
 from fer_utils.models import build, multiply_adds, parameters
-from fer_utils.runs import Run
-from fer_utils.seminar import ACCURACY, CLAIMS
+from fer_utils.runs import Job, Run
+from fer_utils.seminar import CLAIMS
 
 # ---------------------------------------------------------------- runs
 
 WITH_WEIGHTS = ("fully_connected-short", "deeper-short")  # notebooks 03 and 10 look into these
+
+
+def to_publish(kind: str) -> list[Job]:
+    """Every job whose run is published on `fer2013` or on `synthetic`, each once."""
+    names = [name for name, (_, places) in experiments.EXPERIMENTS.items() if kind in places]
+    wanted = [experiments.jobs(name, "short", small=kind == "synthetic") for name in names]
+    listed = [job for each in wanted for job in sum(each.values(), [])]
+    firsts = {(job.recipe, job.seed, job.fold): job for job in reversed(listed)}
+    return list(firsts.values())[::-1]
 
 
 def publish_runs(faces: Faces) -> list[Path]:
@@ -31,7 +39,7 @@ def publish_runs(faces: Faces) -> list[Path]:
     """
     check_split(faces)
     drawn, changed = "-synthetic" * faces.synthetic, []
-    for job in experiments.to_publish(runs.kind(faces)):
+    for job in to_publish(runs.kind(faces)):
         target = runs.PUBLISHED / f"{job.title}{drawn}"
         run, known = runs.own_run(job, faces), runs.load_run(target, "published run")
         # The seconds of an epoch, with all their digits, tell one training from its repetition.
@@ -40,7 +48,7 @@ def publish_runs(faces: Faces) -> list[Path]:
             changed.append(target)
     rows = [results_row(run) for run in runs.published_runs() if run.job.fold is None]
     table = pd.DataFrame(rows).round(5).to_csv(index=False, lineterminator="\n")
-    write_atomic(runs.PUBLISHED / "results.csv", table.encode())
+    files.write_atomic(runs.PUBLISHED / "results.csv", table.encode())
     return changed
 
 
@@ -54,14 +62,15 @@ def publish_run(run: Run, faces: Faces, target: Path) -> None:
         if (run.folder / "filters.safetensors").exists():
             filters = torch.from_numpy(run.filters).half()
             runs.save_tensors({"filters": filters}, target / "filters.safetensors")
-        shipped = replace(run, folder=target)
+        written = {"files": runs.digests(target)}
+        shipped = replace(run, folder=target, record=run.record | written)
         validation, _ = (shipped.metrics(split, faces) for split in ("validation", "test"))
         # One number under one name: the last epoch's is that of the weights as shipped.
         *rows, last = run.history
         record["history"] = [*rows, last | {"validation_accuracy": validation["accuracy"]}]
         if run.job.title not in WITH_WEIGHTS:
             (target / "weights.safetensors").unlink()
-    runs.write_json(target / "run.json", record)
+    runs.write_record(target, record)
 
 
 def results_row(run: Run) -> dict:
@@ -74,32 +83,6 @@ def results_row(run: Run) -> dict:
     row["minutes"] = round(run.provenance["seconds"] / 60, 1)
     row |= {"device": run.provenance["device"], "precision": run.recipe.precision}
     return row | {"parameters": parameters(build(shape)), "multiply_adds": multiply_adds(shape)}
-
-
-def publish_readme(path: Path = ROOT / "README.md") -> None:
-    """Fill each row of README's table of results from data/published.
-
-    A row starts with a model in words and the run's name in backticks; the rest is written anew.
-    """
-    known = {run.job.title: run for run in runs.published_runs()}
-
-    def filled(line: str) -> str:
-        label, name, *_ = [cell.strip() for cell in line.strip("| ").split("|")] + [""]
-        run = known.get(name.strip("`")) if name.startswith("`") else None
-        return f"| {label} | {name} | {' | '.join(result_cells(run))} |" if run else line
-
-    lines = path.read_text(encoding="utf-8").split("\n")
-    write_atomic(path, "\n".join(map(filled, lines)).encode())
-
-
-def result_cells(run: Run) -> list[str]:
-    """What README says of a run: the seminar's number, ours, without leaks, validation, …"""
-    row, test = results_row(run), run.score("test")
-    seminars = ACCURACY.get(run.job.name.partition("-")[0])
-    cells = [f"{seminars:.2f}" if seminars else "–"]
-    cells += [f"{test.percent:.2f} ({test.low:.1f} to {test.high:.1f})"]
-    cells += [f"{100 * row[c]:.2f}" for c in ("test_accuracy_clean", "validation_accuracy")]
-    return [*cells, f"{row['parameters']:,}", f"{row['minutes']}, {row['device']}"]
 
 
 def check_split(faces: Faces) -> None:
@@ -130,7 +113,7 @@ def publish_notebooks(source: str = "auto", names=None) -> None:
     for folder in ("runs", "claims"):
         shutil.rmtree(room / folder, ignore_errors=True)
     with patch.dict(os.environ, FER_HOME=str(room), FER_HIDE_FACES="1"):
-        for row in [] if faces.synthetic else ledger.read(ledger.PUBLISHED_CLAIMS, []):
+        for row in [] if faces.synthetic else ledger.published_rows():
             ledger.keep(row, faces)  # so that the ledger of notebook 09 is full
         out = series.run(source, names=names).parent
         changed = set() if faces.synthetic else publish_claims(faces)
@@ -150,8 +133,7 @@ def publish_claims(faces) -> set[str]:
     changed = (kept[said] != before[said]).any(axis=1)
     rows = kept[kept["verdict"] != ledger.NOT_RUN].reset_index()
     rows = rows[["claim", "measured", "verdict", "notebook", "data"]].to_dict("records")
-    text = json.dumps(rows, indent=1, ensure_ascii=False) + "\n"
-    write_atomic(ledger.PUBLISHED_CLAIMS, text.encode())
+    files.write_json(ledger.PUBLISHED_CLAIMS, {"claims": rows})
     return set(changed.index[changed])
 
 
@@ -181,7 +163,7 @@ def publish_outputs(executed_path: Path, notebook_path: Path) -> None:
     kept = dict(kernelspec=kernel, language_info={"name": "python"})
     kept |= dict(fer_seconds=notebook.metadata.fer_seconds, fer_source_hash=source_hash(notebook))
     notebook.metadata = kept
-    write_atomic(notebook_path, f"{nbformat.writes(notebook)}\n".encode())
+    files.write_atomic(notebook_path, f"{nbformat.writes(notebook)}\n".encode())
 
 
 def mark_pending(executed_path: Path, notebook_path: Path) -> None:
@@ -194,7 +176,7 @@ def mark_pending(executed_path: Path, notebook_path: Path) -> None:
     notebook.metadata.pop("fer_pending_hash", None)
     if source_hash(notebook) != notebook.metadata.get("fer_source_hash"):
         notebook.metadata["fer_pending_hash"] = source_hash(notebook)
-    write_atomic(notebook_path, f"{nbformat.writes(notebook)}\n".encode())
+    files.write_atomic(notebook_path, f"{nbformat.writes(notebook)}\n".encode())
 
 
 def same_code(executed_path: Path, notebook_path: Path) -> tuple:

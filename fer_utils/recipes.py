@@ -8,10 +8,8 @@ a notebook runs).
 from dataclasses import dataclass, replace
 from typing import Literal, get_args, get_origin, get_type_hints
 
-from fer_utils import known_or_refuse
+from fer_utils import PROFILES, known_or_refuse
 from fer_utils.models import ARCHITECTURES, BUILDERS, Architecture, changed_fields
-
-PROFILES = ("smoke", "short", "seminar")
 
 
 @dataclass(frozen=True)
@@ -28,6 +26,7 @@ class Recipe:
     weight_decay: float
     epochs: int
     batch_size: int = 128
+    momentum: float = 0.0  # of sgd, Nesterov's
     # one-cycle: a quarter of the steps up, then a cosine to zero
     schedule: Literal["constant", "one-cycle"] = "constant"
     dropout_convolution: float = 0.0  # probability of zeroing a value

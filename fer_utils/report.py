@@ -14,7 +14,7 @@ from nbconvert import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from pygments.formatters import HtmlFormatter
 
-from fer_utils import write_atomic
+from fer_utils import files
 
 
 def write_report(out: Path, chosen, results, parameters) -> None:
@@ -33,8 +33,8 @@ def write_report(out: Path, chosen, results, parameters) -> None:
     shown = dict(here=here, pages=pages, parameters=parameters)
     shown |= dict(HtmlFormatter=HtmlFormatter, os=os, time=time)
     page = jinja2.Template(shell, autoescape=True)
-    write_atomic(out / f"{latest}.html", page.render(shown, body=body).encode())
-    write_atomic(out / "index.html", page.render(shown).encode())
+    files.write_atomic(out / f"{latest}.html", page.render(shown, body=body).encode())
+    files.write_atomic(out / "index.html", page.render(shown).encode())
 
 
 def index_entry(notebook, results) -> dict:

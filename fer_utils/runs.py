@@ -4,19 +4,14 @@ A run's identity is its recipe, the data's fingerprint, the seed and `TRAINING_V
 Own runs lie in data/runs, published ones in data/published. Introduced in notebook 05.
 """
 
-import hashlib
 import io
-import json
 import os
 import pickle
 import shutil
-import threading
-from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
-import joblib
 import numpy as np
 import safetensors.torch
 import torch
@@ -24,7 +19,7 @@ from filelock import FileLock, Timeout
 from torch import nn
 from tqdm import tqdm
 
-from fer_utils import ROOT, data, home, machine, write_atomic
+from fer_utils import ROOT, SEED, UserError, files, home, machine
 from fer_utils.cross_validation import Fold
 from fer_utils.data import Faces
 from fer_utils.evaluation import Score, device_of, metrics, predict, score
@@ -34,10 +29,9 @@ from fer_utils.recipes import Recipe, from_identity
 from fer_utils.training import TRAINING_VERSION, State, start, train
 
 PUBLISHED = ROOT / "data" / "published"
-SEED = 42  # the notebooks' default: published runs with this seed don't name it
 
 
-class RunError(RuntimeError):
+class RunError(UserError):
     """A run cannot give what was asked; the message says why and what to do."""
 
 
@@ -62,7 +56,7 @@ class Job:
         """sha256 (hex) over everything that decides the numbers; `faces` is the whole data."""
         fold = self.fold and asdict(self.fold)
         parts = [self.recipe.identity(), fold, faces.fingerprint, self.seed, TRAINING_VERSION]
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+        return files.seal(parts)
 
     def folder(self, faces: Faces) -> Path:
         """Where the own run of this job is kept."""
@@ -100,19 +94,29 @@ class Run:
     @property
     def filters(self) -> np.ndarray:
         """First convolution's filters, start and each epoch, float32 [epochs + 1, F, k, k]."""
-        tensors = safetensors.torch.load_file(self.folder / "filters.safetensors")
-        return tensors["filters"].float().numpy()
+        return self.tensors("filters.safetensors")["filters"].float().numpy()
 
     def model(self) -> nn.Module:
         """The trained network in evaluation mode. Raises RunError where no weights are kept."""
-        path = self.folder / "weights.safetensors"
-        if not path.exists():
+        if not self.has_weights:
             name = self.folder.name
             raise RunError(f"{name} is published without weights: RETRAIN = True trains it here.")
         recipe = self.recipe
         network = build(recipe.architecture, recipe.dropout_convolution, recipe.dropout_hidden)
-        network.load_state_dict(safetensors.torch.load_file(path))
+        network.load_state_dict(self.tensors("weights.safetensors"))
         return network.to(machine.pick_device()).eval()
+
+    @property
+    def has_weights(self) -> bool:
+        """False for a run that is published without its weights."""
+        return "weights.safetensors" in self.record["files"]
+
+    def tensors(self, name: str) -> dict[str, torch.Tensor]:
+        """What a safetensors file of the run holds. Raises UserError if it is damaged."""
+        path = self.folder / name
+        if not path.exists() or files.sha256(path) != self.record["files"][name]:
+            raise files.damaged(path, "its folder")
+        return safetensors.torch.load_file(path)
 
     def made_on(self, faces: Faces) -> bool:
         """True if this run was trained on exactly these images and this split."""
@@ -126,14 +130,14 @@ class Run:
         if its weights are shipped.
         """
         path = self.folder / "metrics.json"
-        if not self.made_on(faces) and (self.folder / "weights.safetensors").exists():
-            training = hashlib.sha256((self.folder / "run.json").read_bytes()).hexdigest()
+        if not self.made_on(faces) and self.has_weights:
+            training = files.sha256(self.folder / "run.json")
             name = f"{self.folder.name}-{training[:12]}-{faces.fingerprint[:12]}.json"
             path = home() / "runs" / "elsewhere" / name
-        kept = json.loads(path.read_text("utf-8")) if path.exists() else {}
+        kept = files.read_json(path) if path.exists() else {}
         if split not in kept:
             kept[split] = measure(self.model(), split, faces)
-            write_json(path, kept)
+            files.write_json(path, kept)
         return kept[split]
 
     def score(self, split: str, faces: Faces | None = None) -> Score:
@@ -146,7 +150,7 @@ class Run:
 
     def published_metrics(self) -> dict:
         """Published metrics by split (`validation`, `test`), whatever data the reader has."""
-        return json.loads((self.folder / "metrics.json").read_text("utf-8"))
+        return files.read_json(self.folder / "metrics.json")
 
     def correct(self, split: str, faces: Faces) -> np.ndarray:
         """Whether each image of a split was classified correctly, bool [n], by file name.
@@ -234,48 +238,41 @@ def kind(faces: Faces | None) -> str:
 
 
 def load_run(folder: Path, origin: str) -> Run | None:
-    """The finished run in a folder, or None. Raises RunError if its run.json is damaged."""
+    """The finished run in a folder, or None. Raises UserError if its run.json is damaged."""
     path = folder / "run.json"
     if not path.exists():
         return None
     try:
-        record = json.loads(path.read_text("utf-8"))
+        record = files.read_json(path)
         fold = record["fold"] and Fold(**record["fold"])
         job = Job(record["name"], from_identity(record["recipe"]), record["seed"], fold)
     except (ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path} is damaged: delete its folder and run again.") from error
+        raise files.damaged(path, "its folder") from error
     return Run(job, folder, origin, record)
 
 
 # --- training a run ---------------------------------------------------------------------------
 
 
-def train_or_load(job: Job, faces: Faces, retrain: bool = False) -> Run:
-    """The run of a job: an own finished one, else a published one, else trained now.
-
-    retrain: train even if there is one. An interrupted training goes on after its last whole epoch.
-    Prints where the run comes from, and one line an epoch. A second process asking for the same
-    run waits for the first.
-    """
-    (run,) = train_all([job], faces, retrain=retrain)
-    return run
+def one_by_one(todo: list[Job], faces: Faces, retrain: bool):
+    """Yield the run of each job, trained here, in the jobs' order."""
+    yield from (train_run(job, faces, retrain) for job in todo)
 
 
-def train_all(jobs, faces, backend="sequential", workers=-1, retrain=False, published=True):
+def train_all(jobs, faces, retrain=False, published=True, how=one_by_one) -> list[Run]:
     """The runs of many jobs, in their order; trained is what has no own and no published run.
 
-    backend: joblib's name of it: `sequential` (here, one after the other), `loky` (`workers`
-    processes of one thread, -1 for one a core) or, when installed, `dask` (a cluster, whose
-    workers share FER_HOME). A worker loads the data by its source: a task carries no pixels.
-    retrain: see `train_or_load`. published: whether a published run counts as there.
-    Introduced in notebook 06.
+    A run is an own finished one, else a published one (unless `published` says no), else trained
+    now; an interrupted training goes on after its last whole epoch. retrain: train what is there,
+    too. how: what trains many jobs, `one_by_one` or a `cluster.elsewhere`. A second process asking
+    for the same run waits for the first.
     """
     # By key: two names of the same numbers (the ladder's last row is a depth of 08) are one run.
     found, todo = {}, {}
     for job in jobs:
         run = not retrain and (own_run(job, faces) or published and published_run(job, faces))
         (found if run else todo).setdefault(job.key(faces), run or job)
-    made = each_trained(list(todo.values()), faces, backend, workers, retrain)
+    made = how(list(todo.values()), faces, retrain)
     if len(todo) > 1:
         made = track(made, "trainings", len(todo))
     found |= zip(todo, made, strict=True)
@@ -284,39 +281,6 @@ def train_all(jobs, faces, backend="sequential", workers=-1, retrain=False, publ
         if run.job.fold is None:  # a search has too many
             print(run.describe())
     return runs
-
-
-def each_trained(todo: list[Job], faces: Faces, backend: str, workers: int, retrain: bool):
-    """Yield the run of each job as it is finished, in the jobs' order."""
-    if backend == "sequential":
-        yield from (train_run(job, faces, retrain) for job in todo)
-        return
-    told = (faces.source, faces.fingerprint, str(home().resolve()), retrain)
-    tasks = (joblib.delayed(train_elsewhere)(job, *told) for job in todo)
-    with joblib.parallel_config(backend, n_jobs=workers):
-        yield from joblib.Parallel(return_as="generator")(tasks)
-
-
-# Threads of one worker (dask's default) take turns: random numbers belong to the process.
-ONE_AT_A_TIME = threading.Lock()
-
-
-def train_elsewhere(job: Job, source, fingerprint, folder, retrain=False) -> Run:
-    """`train_run` in another process or on another machine, with one thread, by the data's source.
-
-    folder: FER_HOME, where all workers write. Raises RunError if the data found there is another.
-    Prints nothing: many workers' lines would mix.
-    """
-    os.environ["FER_HOME"] = folder
-    silent = redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO())
-    with ONE_AT_A_TIME, silent[0], silent[1], machine.threads(1):
-        faces = loaded(source)
-        if faces.fingerprint != fingerprint:
-            raise RunError(f"{source} holds other faces here than where the work was given out.")
-        return train_run(job, faces, retrain)
-
-
-loaded = lru_cache(1)(data.load)  # read once a worker
 
 
 def train_run(job: Job, faces: Faces, retrain: bool = False) -> Run:
@@ -330,6 +294,7 @@ def train_run(job: Job, faces: Faces, retrain: bool = False) -> Run:
             shutil.rmtree(folder)
         if run := load_run(folder, "own run"):
             return run
+        say_what_changed(job, faces)
         part = job.fold.cut(faces) if job.fold else faces
         state = start(job.recipe, part, job.seed)
         resume(state, folder)
@@ -344,6 +309,17 @@ def train_run(job: Job, faces: Faces, retrain: bool = False) -> Run:
             advice = "make room, then run again to go on."
             raise RunError(f"{folder} cannot be written ({error.strerror}): {advice}") from error
     return load_run(folder, "trained now")
+
+
+def say_what_changed(job: Job, faces: Faces) -> None:
+    """Print in what each own run of the same name differs: nobody takes one for the other."""
+    for path in sorted((home() / "runs").glob(f"{job.title}-{'?' * 12}/run.json")):
+        other = load_run(path.parent, "own run")
+        now = vars(job.recipe) | {"faces": faces.fingerprint, "version": TRAINING_VERSION}
+        then = vars(other.recipe) | {"faces": other.record["fingerprint"]}
+        then |= {"version": other.record["training_version"]}
+        names = ", ".join(name for name in now if now[name] != then[name])
+        print(f"{path.parent.name} has other {names}: this is a new training beside it.")
 
 
 def train_to_the_end(state: State, job: Job, part: Faces, folder: Path) -> None:
@@ -380,36 +356,31 @@ def progress_line(history: list[dict], epochs: int) -> str:
 
 
 def save_checkpoint(state: State, folder: Path) -> None:
-    """Write checkpoint.pt (a sha256, then torch's format) and keep the one before."""
+    """Write checkpoint.pt and keep the one before."""
     buffer = io.BytesIO()
     torch.save(state.state_dict(), buffer)
-    content = buffer.getvalue()
     if (folder / "checkpoint.pt").exists():
         os.replace(folder / "checkpoint.pt", folder / "previous.pt")
-    write_atomic(folder / "checkpoint.pt", hashlib.sha256(content).digest() + content)
+    files.write_sealed(folder / "checkpoint.pt", buffer.getvalue())
 
 
 def resume(state: State, folder: Path) -> None:
     """Put the newest undamaged checkpoint, if any, into `state`."""
     for path in (folder / "checkpoint.pt", folder / "previous.pt"):
-        if not path.exists():
-            continue
-        if saved := read_checkpoint(path):
-            state.load_state_dict(saved)
-            return
-        path.replace(path.with_suffix(".damaged"))
-        print(f"{path.name} of {folder.name} is damaged; put aside as {path.stem}.damaged.")
+        if path.exists():
+            try:
+                state.load_state_dict(read_checkpoint(path))
+                return
+            except (UserError, pickle.UnpicklingError):  # it held more than tensors and values
+                path.replace(path.with_suffix(".damaged"))
+                aside = f"put aside as {path.stem}.damaged"
+                print(f"{path.name} of {folder.name} is damaged; {aside}.")
 
 
-def read_checkpoint(path: Path) -> dict | None:
-    """What a checkpoint holds, on the CPU; None if damaged or more than tensors and values."""
-    content = path.read_bytes()
-    if hashlib.sha256(content[32:]).digest() != content[:32]:
-        return None  # torch.load would not notice a flipped bit
-    try:
-        return torch.load(io.BytesIO(content[32:]), map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
-        return None
+def read_checkpoint(path: Path) -> dict:
+    """What a checkpoint holds, on the CPU. Raises UserError or UnpicklingError."""
+    content = io.BytesIO(files.read_sealed(path))
+    return torch.load(content, map_location="cpu", weights_only=True)
 
 
 def finish(state: State, job: Job, faces: Faces, folder: Path) -> None:
@@ -422,7 +393,7 @@ def finish(state: State, job: Job, faces: Faces, folder: Path) -> None:
     record |= {"fold": job.fold and asdict(job.fold), "training_version": TRAINING_VERSION}
     record |= {"fingerprint": faces.fingerprint, "data": faces.title, "history": state.history}
     record["provenance"] = machine.provenance(device_of(state.model)) | {"seconds": seconds}
-    write_json(folder / "run.json", record)
+    write_record(folder, record)
     for path in [*folder.glob("*.pt"), *folder.glob(".*.part")]:
         path.unlink()
 
@@ -437,9 +408,14 @@ def save_weights(model: nn.Module, folder: Path, dtype: torch.dtype) -> None:
 def save_tensors(tensors: dict[str, torch.Tensor], path: Path) -> None:
     """Write tensors as one safetensors file, atomically."""
     plain = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    write_atomic(path, safetensors.torch.save(plain))
+    files.write_atomic(path, safetensors.torch.save(plain))
 
 
-def write_json(path: Path, value) -> None:
-    """Write a value as indented JSON, atomically."""
-    write_atomic(path, (json.dumps(value, indent=1) + "\n").encode())
+def write_record(folder: Path, record: dict) -> None:
+    """Write run.json, last of all: the record and the sha256 of each file of tensors."""
+    files.write_json(folder / "run.json", record | {"files": digests(folder)})
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """sha256 (hex) of each file of tensors in a folder, by name."""
+    return {path.name: files.sha256(path) for path in sorted(folder.glob("*.safetensors"))}

@@ -7,6 +7,7 @@ run only after `execute` has checked it.
 
 import io
 import os
+import signal
 import time
 from pathlib import Path
 from textwrap import indent
@@ -17,7 +18,7 @@ from ipykernel.kernelspec import get_kernel_dict
 from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpec
 
-from fer_utils import ROOT, home, machine
+from fer_utils import ROOT, UserError, home
 from fer_utils.progress import clock
 from fer_utils.report import write_report
 
@@ -39,8 +40,13 @@ def seconds(notebook: Path) -> int:
     return nbformat.read(notebook, as_version=4).metadata.get("fer_seconds", 60)
 
 
-class NotebookFailed(RuntimeError):
+class NotebookFailed(UserError):
     """A notebook did not run from its first cell to its last; the message says where and why."""
+
+
+def terminate_as_interrupt() -> None:
+    """From now on SIGTERM acts as Ctrl+C: the training or notebook that runs ends cleanly."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def select(names=None) -> list[Path]:
@@ -54,7 +60,7 @@ def select(names=None) -> list[Path]:
     for name in wanted:
         if not any(notebook.stem.startswith(name) for notebook in existing):
             known = ", ".join(notebook.stem for notebook in existing)
-            raise ValueError(f"No notebook in {FOLDER} starts with {name!r}; there are: {known}.")
+            raise UserError(f"No notebook in {FOLDER} starts with {name!r}; there are: {known}.")
     return [notebook for notebook in existing if notebook.stem.startswith(wanted)]
 
 
@@ -73,7 +79,7 @@ def run(data="auto", profile="short", seed=42, names=None, out=None, keep_going=
     run); what it got done is kept as NN_name.failed.ipynb. Ctrl+C and SIGTERM stop the running
     notebook cleanly and raise KeyboardInterrupt.
     """
-    machine.terminate_as_interrupt()
+    terminate_as_interrupt()
     chosen, results = select(names), {}
     out = Path(out or home() / "reports" / time.strftime("%Y-%m-%d_%H-%M-%S")).resolve()
     out.mkdir(parents=True, exist_ok=True)

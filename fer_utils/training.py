@@ -6,6 +6,7 @@ Written out by hand in notebook 03.
 import math
 import time
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.optim import lr_scheduler
 
-from fer_utils import machine
+from fer_utils import UserError, machine
 from fer_utils.data import Faces, choose
 from fer_utils.evaluation import device_of, logits, scaled
 from fer_utils.models import build
@@ -24,7 +25,7 @@ WATCHED = 3589  # training images whose loss is followed: as many as validation 
 LOOK = 100  # steps between two looks at the loss: each look makes a GPU wait for Python
 
 
-class TrainingError(RuntimeError):
+class TrainingError(UserError):
     """The training cannot go on; the message says at which step and what to change."""
 
 
@@ -69,7 +70,8 @@ def start(recipe: Recipe, faces: Faces, seed: int, device: torch.device | None =
     model = build(recipe.architecture, recipe.dropout_convolution, recipe.dropout_hidden)
     model = model.to(device or machine.pick_device())
     options = dict(lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
-    kinds = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+    sgd = partial(torch.optim.SGD, momentum=recipe.momentum, nesterov=recipe.momentum > 0)
+    kinds = {"sgd": sgd, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
     optimizer = kinds[recipe.optimizer](model.parameters(), **options, fused=True)
     images = min(recipe.train_images or math.inf, int((faces.splits == "train").sum()))
     steps = recipe.epochs * batches(images, recipe.batch_size)
@@ -157,7 +159,10 @@ def train(state: State, faces: Faces):
         row["train_loss"], row["train_accuracy"], _ = look(state.model, *watched)
         names = ("validation_loss", "validation_accuracy", "validation_recall")
         row |= zip(names, look(state.model, *validation))
-        check(row["train_loss"], f"the end of epoch {epoch}", rate)
+        if not math.isfinite(row["train_loss"]):
+            raise TrainingError(
+                f"The loss after epoch {epoch} is no number: choose a smaller rate."
+            )
         state.history.append(row)
         keep_filters(state)
         yield row
@@ -186,21 +191,15 @@ def train_epoch(state: State, images: torch.Tensor, labels: torch.Tensor) -> flo
         state.scheduler.step()
         losses[step] = loss.detach()
         if (step + 1) % LOOK == 0 or step + 1 == steps:
-            check_all(losses[: step + 1], len(state.history) + 1, rate)
+            check(losses[: step + 1], len(state.history) + 1, rate)
     return rate
 
 
-def check_all(losses: torch.Tensor, epoch: int, rate: float) -> None:
-    """Raise TrainingError at the first of an epoch's losses that is no number."""
+def check(losses: torch.Tensor, epoch: int, rate: float) -> None:
+    """Raise TrainingError at the first of an epoch's losses, one a step, that is no number."""
     for step in (~losses.isfinite()).nonzero()[:1]:
-        check(losses[step].item(), f"epoch {epoch}, step {step.item() + 1}", rate)
-
-
-def check(loss: float, where: str, rate: float) -> None:
-    """Raise TrainingError unless the loss is a number."""
-    if not math.isfinite(loss):
-        place = f"at {where} with learning rate {rate:g}"
-        raise TrainingError(f"The loss is {loss} {place}: choose a smaller one.")
+        place = f"epoch {epoch}, step {step.item() + 1} with learning rate {rate:g}"
+        raise TrainingError(f"The loss is {losses[step].item()} at {place}: choose a smaller one.")
 
 
 def tensors(faces: Faces, split: str, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:

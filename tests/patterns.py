@@ -77,5 +77,5 @@ def one_thread():
 
 
 def train_or_load(recipe=RECIPE, faces_=None, seed=runs.SEED, retrain=False, name="tiny-short"):
-    """`runs.train_or_load` of a recipe by itself."""
-    return runs.train_or_load(Job(name, recipe, seed), faces_ or faces(), retrain)
+    """The run of one recipe."""
+    return runs.train_all([Job(name, recipe, seed)], faces_ or faces(), retrain)[0]

@@ -9,7 +9,7 @@ import numpy as np
 import patterns
 import pytest
 
-from fer_utils import cross_validation, data, publish, runs
+from fer_utils import cluster, cross_validation, data, publish, runs
 from fer_utils.cross_validation import Fold
 from fer_utils.data import image_hashes
 from fer_utils.evaluation import predict
@@ -132,7 +132,8 @@ def test_every_backend_gives_the_same_runs_and_numbers(file, tmp_path, monkeypat
     jobs, found = [*search(RECIPES[:1]), Job("whole", RECIPES[0], seed=3)], []
     for backend, workers in (("sequential", 1), ("threading", 1), ("loky", 2)):
         monkeypatch.setenv("FER_HOME", str(tmp_path / backend))
-        made = runs.train_all(jobs, data.load(file), backend, workers)
+        how = runs.one_by_one if backend == "sequential" else cluster.elsewhere(backend, workers)
+        made = runs.train_all(jobs, data.load(file), how=how)
         assert [run.job for run in made] == jobs
         assert {run.folder.parent for run in made} == {tmp_path / backend / "runs"}
         found.append([(run.folder.name, numbers(run)) for run in made])
@@ -149,7 +150,9 @@ def test_a_task_carries_no_pixels(file, home, monkeypatch):
 
     monkeypatch.setattr(joblib, "delayed", spying)
     faces, jobs = data.load(file), search(RECIPES[:1])
-    runs.train_all(jobs, faces, backend="threading", workers=1)  # in this process, as any worker
+    runs.train_all(
+        jobs, faces, how=cluster.elsewhere("threading", 1)
+    )  # in this process, as any worker
     assert len(tasks) == len(jobs)
     for task in tasks:
         assert len(cloudpickle.dumps(task)) < 10_000 < faces.images.nbytes
@@ -160,7 +163,7 @@ def test_a_worker_that_finds_other_faces_refuses(file, home, tmp_path):
     given = (patterns.JOB, faces.source, faces.fingerprint, str(home))
     patterns.write_csv(file, {"train": 70, "validation": 14, "test": 14})
     with pytest.raises(RunError, match="other faces"):
-        runs.train_elsewhere(*given)
+        cluster.train_elsewhere(*given)
     assert not list(home.glob("runs/*"))
 
 

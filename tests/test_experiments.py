@@ -6,7 +6,7 @@ from dataclasses import replace
 import patterns
 import pytest
 
-from fer_utils import experiments, runs
+from fer_utils import experiments, publish, runs
 from fer_utils.cross_validation import Fold
 from fer_utils.experiments import EXPERIMENTS, Experiment
 from fer_utils.recipes import PROFILES, SETTINGS
@@ -98,7 +98,7 @@ def test_smoke_takes_seconds(name, small):
 
 @pytest.mark.parametrize("kind", ["fer2013", "synthetic"])
 def test_published_runs_and_experiments_are_equal(kind):
-    wanted = {identity(job): job for job in experiments.to_publish(kind)}
+    wanted = {identity(job): job for job in publish.to_publish(kind)}
     found = {identity(run.job): run for run in runs.published_runs(kind)}
     assert {wanted[one].title for one in wanted.keys() - found.keys()} == set(), "not published"
     assert {found[one].folder.name for one in found.keys() - wanted.keys()} == set(), "not wanted"
@@ -110,7 +110,7 @@ def test_published_runs_and_experiments_are_equal(kind):
 
 @pytest.mark.parametrize("kind", ["fer2013", "synthetic"])
 def test_every_job_of_a_published_experiment_is_published_once(kind):
-    to_publish = [identity(job) for job in experiments.to_publish(kind)]
+    to_publish = [identity(job) for job in publish.to_publish(kind)]
     assert len(set(to_publish)) == len(to_publish)
     wanted = {
         identity(job)

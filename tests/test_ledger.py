@@ -1,7 +1,6 @@
 """Verdicts are kept and come back in the ledger; each claim is judged where it says so."""
 
 import ast
-import json
 import re
 from dataclasses import replace
 
@@ -11,6 +10,7 @@ import patterns
 import pytest
 
 from fer_utils import ROOT, evaluation, ledger, runs, seminar
+from fer_utils.files import read_json, write_json
 
 PATHS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 NAMED = [(name, claim.notebook) for name, claim in seminar.CLAIMS.items()]
@@ -33,7 +33,7 @@ def test_a_verdict_is_one_line_and_one_file(faces, tmp_path, capsys):
     assert [f.relative_to(tmp_path).parts for f in files] == [
         ("claims", faces.fingerprint[:12], "fc-35.json")
     ]
-    assert json.loads(files[0].read_text(encoding="utf-8")) == {
+    assert read_json(files[0]) == {
         "claim": "fc-35",
         "measured": "36.1 %",
         "verdict": "reached",
@@ -147,7 +147,7 @@ def test_the_comparison_has_difference_and_kept_verdict(faces, monkeypatch, tmp_
 def test_the_published_column_shows_what_is_published(faces, tmp_path, monkeypatch):
     monkeypatch.setattr(ledger, "PUBLISHED_CLAIMS", tmp_path / "claims.json")
     rows = [dict(claim="digits", measured="95 % of digits", verdict="reproduced", notebook="03")]
-    (tmp_path / "claims.json").write_text(json.dumps(rows), "utf-8")
+    write_json(tmp_path / "claims.json", {"claims": rows})
     table = ledger.comparison(
         [("digits", None, None, "97 %"), ("fc-35", 35.35, 37.0, None), ("rates", None, None, None)],
         faces,
@@ -183,7 +183,7 @@ def judged(path) -> list[tuple[str, str, str]]:
 
 @pytest.mark.parametrize("path", PATHS, ids=[path.stem for path in PATHS])
 def test_a_notebook_judges_its_own_claims_once_each_and_as_published(path):
-    rows = json.loads((ROOT / "data" / "published" / "claims.json").read_text("utf-8"))
+    rows = ledger.published_rows()
     own = [
         (row["claim"], row["measured"], row["verdict"])
         for row in rows
@@ -228,7 +228,7 @@ def test_the_rules_stand_before_every_verdict(number):
 
 
 def test_published_claims_are_those_of_the_ledger_with_words_of_its():
-    rows = json.loads((ROOT / "data" / "published" / "claims.json").read_text("utf-8"))
+    rows = ledger.published_rows()
     assert [row["claim"] for row in rows] == list(seminar.CLAIMS)
     for row in rows:
         assert row["notebook"] == seminar.CLAIMS[row["claim"]].notebook, row["claim"]

@@ -10,9 +10,10 @@ from itertools import product
 import patterns
 import pytest
 import torch
+from joblib import _dask
 
-from fer_utils import machine
-from fer_utils.cluster import cluster
+from fer_utils import UserError, machine
+from fer_utils.cluster import elsewhere
 
 
 def test_the_device_is_one_that_works():
@@ -55,8 +56,8 @@ def test_seed_and_epoch_decide_the_random_numbers():
 def test_sigterm_ends_as_ctrl_c_does():
     code = (
         "import os, signal, time\n"
-        "from fer_utils import machine\n"
-        "machine.terminate_as_interrupt()\n"
+        "from fer_utils import series\n"
+        "series.terminate_as_interrupt()\n"
         "try:\n"
         "    os.kill(os.getpid(), signal.SIGTERM)\n"
         "    time.sleep(30)\n"
@@ -121,14 +122,14 @@ def test_without_git_or_a_repository_there_is_no_revision(tmp_path, monkeypatch)
 
 
 def test_without_dask_a_cluster_says_how_to_get_it(monkeypatch):
-    monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(ValueError, match="pip install"), cluster(None):
-        pass
+    monkeypatch.setattr(_dask, "distributed", None)
+    with pytest.raises(UserError, match="pip install"):
+        elsewhere("dask")
 
 
 def test_a_scheduler_that_does_not_answer_is_named(monkeypatch):
-    distributed = pytest.importorskip("distributed")
-    client, nobody = distributed.Client, "tcp://127.0.0.1:1"
-    monkeypatch.setattr(distributed, "Client", lambda address, timeout: client(address, timeout=1))
-    with pytest.raises(ValueError, match=nobody), cluster(nobody):
-        pass
+    pytest.importorskip("distributed")
+    client, nobody = _dask.Client, "tcp://127.0.0.1:1"
+    monkeypatch.setattr(_dask, "Client", lambda address, **how: client(address, timeout=1, **how))
+    with pytest.raises(UserError, match=nobody):
+        elsewhere("dask", scheduler=nobody)

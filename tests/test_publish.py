@@ -1,6 +1,5 @@
 """What is published comes from a run as a reader's; changed code can wait for FER2013."""
 
-import json
 import os
 
 import nbformat
@@ -10,6 +9,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from small_notebooks import VALUES
 
 from fer_utils import data, ledger, publish, runs, series
+from fer_utils.files import read_json, write_json
 
 
 class Official(data.Faces):
@@ -27,7 +27,7 @@ def claims(tmp_path, monkeypatch):
         dict(claim="digits", measured="old", verdict="reproduced", notebook="03", data="fer2013"),
         dict(claim="rates", measured="late", verdict="reproduced", notebook="06", data="fer2013"),
     ]
-    path.write_text(json.dumps(rows), "utf-8")
+    write_json(path, {"claims": rows})
     monkeypatch.setattr(ledger, "PUBLISHED_CLAIMS", path)
     return path
 
@@ -91,7 +91,7 @@ def test_what_changed_is_shown_by_the_outputs(write, claims, setup, monkeypatch)
     ]
     load(monkeypatch, patterns.faces(kind=Official))
     publish.publish_notebooks("fer2013")
-    rows = json.loads(claims.read_text("utf-8"))
+    rows = read_json(claims)["claims"]
     assert [(row["claim"], row["measured"], row["data"]) for row in rows] == [
         ("digits", "new", "fer2013"),
         ("rates", "late", "fer2013"),

@@ -15,7 +15,7 @@ from fer_utils import (
     ROOT,
     data,
     evaluation,
-    experiments,
+    files,
     models,
     publish,
     recipes,
@@ -224,7 +224,7 @@ def test_metrics_are_measured_once(faces, monkeypatch):
     kept = run.metrics("validation", faces)
     monkeypatch.setattr(runs, "measure", None)
     assert train_or_load(SHORT, faces).metrics("validation", faces) == kept
-    assert set(json.loads((run.folder / "metrics.json").read_text("utf-8"))) == {"validation"}
+    assert set(files.read_json(run.folder / "metrics.json")) == {"validation"}
 
 
 def test_test_is_measured_only_when_asked_for(faces):
@@ -263,7 +263,7 @@ def listed(monkeypatch):
     """A function: these jobs are what is published, and the weights of the first are shipped."""
 
     def list_them(*jobs):
-        monkeypatch.setattr(experiments, "to_publish", lambda kind: list(jobs))
+        monkeypatch.setattr(publish, "to_publish", lambda kind: list(jobs))
 
     monkeypatch.setattr(publish, "WITH_WEIGHTS", ("tiny-short",))
     list_them(Job("tiny-short", SHORT), Job("tiny-short", SHORT, 7))
@@ -471,7 +471,7 @@ def test_a_shipped_run_is_consistent_and_holds_no_label_and_no_picture(folder):
     assert {path.name for path in folder.iterdir()} <= ALLOWED
     run = runs.load_run(folder, "published run")
     assert [row["epoch"] for row in run.history] == list(range(1, run.recipe.epochs + 1))
-    fields = "name recipe seed fold training_version fingerprint data history provenance"
+    fields = "name recipe seed fold training_version fingerprint data history provenance files"
     assert set(run.record) == set(fields.split())
     if run.job.fold:
         assert {path.name for path in folder.iterdir()} == {"run.json"}

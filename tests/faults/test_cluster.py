@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from fer_utils import data, runs
+from fer_utils.cluster import elsewhere
 from fer_utils.cross_validation import Fold
 from fer_utils.runs import Job
 
@@ -101,7 +102,7 @@ def test_a_killed_workers_training_is_finished_by_another(
     watch.start()
     killer = threading.Thread(target=kill_one_of, args=(client, home, killed))
     killer.start()
-    made = runs.train_all(JOBS, faces, "dask")
+    made = runs.train_all(JOBS, faces, how=elsewhere("dask"))
     killer.join()
     assert "error" not in killed, killed["error"]
     assert [run.job for run in made] == JOBS
@@ -126,6 +127,6 @@ def test_trainings_in_threads_of_one_worker_do_not_mix(faces, home, cluster, tmp
     """`dask worker` alone has a thread a core, and random numbers belong to the process."""
     cluster(1, threads=3)
     jobs = [replace(job, recipe=replace(job.recipe, epochs=8)) for job in JOBS[:3]]
-    made = runs.train_all(jobs, faces, "dask")
+    made = runs.train_all(jobs, faces, how=elsewhere("dask"))
     monkeypatch.setenv("FER_HOME", str(tmp_path / "alone"))
     assert list(map(numbers, runs.train_all(jobs, faces))) == list(map(numbers, made))

@@ -19,7 +19,7 @@ import torch
 from patterns import train_or_load
 
 import fer_utils
-from fer_utils import runs, training
+from fer_utils import UserError, runs, training
 from fer_utils.__main__ import main
 from fer_utils.runs import Job, RunError
 
@@ -276,7 +276,7 @@ def test_a_damaged_record_of_a_finished_run_is_named(faces):
     run = train_or_load(replace(RECIPE, epochs=1), faces)
     record = run.folder / "run.json"
     record.write_bytes(record.read_bytes()[:100])
-    with pytest.raises(RunError, match="run.json is damaged: delete its folder and run again"):
+    with pytest.raises(UserError, match="run.json is damaged .*: delete its folder and run again"):
         train_or_load(replace(RECIPE, epochs=1), faces)
 
 
@@ -307,7 +307,7 @@ def test_a_full_disk_is_one_clear_error_and_costs_one_epoch(
 def test_a_full_disk_at_the_very_end_leaves_no_half_finished_run(home, faces, monkeypatch):
     stopped_run(home, faces, monkeypatch, epochs=6)
     with monkeypatch.context() as patch:
-        patch.setattr(runs, "write_json", full_disk)  # weights are there, the record is not
+        patch.setattr(runs, "write_record", full_disk)  # weights are there, the record is not
         with pytest.raises(RunError, match="No space left"):
             train_or_load(RECIPE, faces)
     assert not list(home.glob("runs/*/run.json"))
