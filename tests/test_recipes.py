@@ -16,6 +16,7 @@ CHANGES = dict(
     weight_decay=0.5,
     epochs=99,
     batch_size=99,
+    momentum=0.9,
     schedule="constant",
     dropout_convolution=0.9,
     dropout_hidden=0.9,

@@ -317,7 +317,7 @@ def test_a_full_disk_at_the_very_end_leaves_no_half_finished_run(home, faces, mo
 def test_a_full_disk_on_the_command_line(home, tmp_path, monkeypatch, capsys):
     patterns.write_csv(tmp_path / "faces.csv", {"train": 14, "validation": 7, "test": 7})
     monkeypatch.setattr(runs, "save_checkpoint", full_disk)
-    assert main(["train", "fully_connected", "--data", str(tmp_path / "faces.csv")]) == 1
+    assert main(["train", "fully_connected", "--data", str(tmp_path / "faces.csv")]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("Error: ") and "No space left" in line
 
