@@ -18,8 +18,9 @@ def main(arguments: list[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="replace")
     options = parser().parse_args(arguments)
+    commands = dict(run=run_series, fetch=fetch_data, train=train_models, publish=publish_results)
     try:
-        options.command(options)
+        commands[options.command](options)
     except UserError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 2
@@ -31,17 +32,16 @@ def main(arguments: list[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """All commands and their options."""
     top = argparse.ArgumentParser(prog="python -m fer_utils", description="FER2013 notebook series")
-    commands = top.add_subparsers(required=True, metavar="run | fetch | train | publish")
+    names = "run | fetch | train | publish"
+    commands = top.add_subparsers(dest="command", required=True, metavar=names)
 
     run = commands.add_parser("run", help="run the notebooks and write the HTML report")
     run.add_argument("notebooks", nargs="*", help="which, by number or name (default: all)")
     run.add_argument("--keep-going", action="store_true", help="run the later ones after a failure")
-    run.set_defaults(command=run_series)
 
     fetch = commands.add_parser("fetch", help="download FER2013 from Kaggle, or take a copy")
     fetch.add_argument("--from", dest="path", metavar="PATH", help="a folder, zip, tar or csv")
     fetch.add_argument("--seminar-split", action="store_true", help="the seminar's own Kaggle copy")
-    fetch.set_defaults(command=fetch_data)
 
     train = commands.add_parser("train", help="train models and experiments, or go on training")
     train.add_argument("names", nargs="*", metavar="NAME", help="models and experiments")
@@ -54,11 +54,9 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--workers", type=int, default=-1, help="processes (default: one a core)")
     train.add_argument("--scheduler", metavar="ADDRESS", help="of the dask cluster")
     train.add_argument("--json", action="store_true", help="end with a line of JSON a run")
-    train.set_defaults(command=train_models)
 
     author = commands.add_parser("publish", help="write data/published and notebooks' outputs")
     author.add_argument("notebooks", nargs="*", help="whose outputs (default: all)")
-    author.set_defaults(command=publish_results)
 
     sources = "auto, synthetic, fer2013, fer2013-seminar-split or a path"
     for command in (run, train, author):
@@ -106,8 +104,7 @@ def train_models(options) -> None:
     print(faces.describe())
     jobs = publish.to_publish(runs.kind(faces)) if options.all_published else []
     for name in options.names:
-        groups = experiments.jobs(name, options.profile, faces.small, options.seed)
-        jobs += sum(groups.values(), [])
+        jobs += sum(experiments.jobs(name, options.profile, faces.small, options.seed).values(), [])
     if options.epochs:
         jobs = [replace(job, recipe=replace(job.recipe, epochs=options.epochs)) for job in jobs]
     where = (options.backend, options.workers, options.scheduler)
@@ -122,12 +119,11 @@ def train_models(options) -> None:
 
 def print_experiments() -> None:
     """Models and experiments, with their runs and the minutes that the published ones took."""
-    from fer_utils import experiments, runs
-    from fer_utils.recipes import SETTINGS
+    from fer_utils import experiments
 
-    for name in [*SETTINGS, *experiments.EXPERIMENTS]:
+    for name in [*experiments.SETTINGS, *experiments.EXPERIMENTS]:
         jobs = sum(experiments.jobs(name, "short", small=False).values(), [])
-        known = [run for job in jobs if (run := runs.published_run(job))]
+        known = sum(experiments.published(name).values(), [])
         minutes = sum(run.provenance["seconds"] for run in known) / 60
         devices = ", ".join(sorted({run.provenance["device"] for run in known}))
         took = f"{len(known)} published, {minutes:,.1f} minutes on {devices}" if known else ""

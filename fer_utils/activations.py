@@ -6,7 +6,6 @@ Introduced in notebook 10 (seminar §5–6, Figure 11).
 import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from fer_utils.evaluation import device_of, scaled
 from fer_utils.models import SIZE
@@ -55,7 +54,7 @@ def pooled(output: torch.Tensor, numbers: int = SIZE * SIZE) -> torch.Tensor:
     """
     if output.ndim == 4:
         grid = max(1, int((numbers / output.shape[1]) ** 0.5))
-        output = F.adaptive_avg_pool2d(output, min(grid, output.shape[-1]))
+        output = nn.functional.adaptive_avg_pool2d(output, min(grid, output.shape[-1]))
     return output.flatten(1)
 
 

@@ -1,20 +1,20 @@
 """Many trainings at once: processes of this machine, or a dask cluster (`train --backend`)."""
 
-import io
 import os
 import threading
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import redirect_stderr, redirect_stdout
 from functools import lru_cache, partial
+from io import StringIO
 
 import joblib
 
 from fer_utils import UserError, data, home, machine, runs
-from fer_utils.data import Faces
-from fer_utils.runs import Job, Run, RunError
+from fer_utils.runs import RunError
 
 load = lru_cache(1)(data.load)  # read once a worker
 # Threads of one worker (dask's default) take turns: random numbers belong to the process.
-ONE_AT_A_TIME = threading.Lock()
+IN_TURN = threading.Lock()
 
 
 def elsewhere(backend: str, workers: int = -1, scheduler: str | None = None):
@@ -35,15 +35,19 @@ def elsewhere(backend: str, workers: int = -1, scheduler: str | None = None):
     return partial(each_trained, config)
 
 
-def each_trained(config, todo: list[Job], faces: Faces, retrain: bool):
+def each_trained(config, todo: list[runs.Job], faces: data.Faces, retrain: bool):
     """Yield the run of each job as it is finished, in the jobs' order."""
     told = (faces.source, faces.fingerprint, str(home().resolve()), retrain)
     tasks = (joblib.delayed(train_elsewhere)(job, *told) for job in todo)
-    with config:
-        yield from joblib.Parallel(return_as="generator")(tasks)
+    try:
+        with config:
+            yield from joblib.Parallel(return_as="generator")(tasks)
+    except BrokenProcessPool as error:
+        advice = "often for its memory: run again, with fewer workers, to go on"
+        raise RunError(f"A worker was ended from outside, {advice}.") from error
 
 
-def train_elsewhere(job: Job, source, fingerprint, folder, retrain=False) -> Run:
+def train_elsewhere(job: runs.Job, source, fingerprint, folder, retrain=False) -> runs.Run:
     """`runs.train_run` in another process or on another machine, with one thread, by the data's
     source.
 
@@ -51,8 +55,7 @@ def train_elsewhere(job: Job, source, fingerprint, folder, retrain=False) -> Run
     Prints nothing: many workers' lines would mix.
     """
     os.environ["FER_HOME"] = folder
-    silent = redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO())
-    with ONE_AT_A_TIME, silent[0], silent[1], machine.threads(1):
+    with IN_TURN, redirect_stdout(StringIO()), redirect_stderr(StringIO()), machine.threads(1):
         faces = load(source)
         if faces.fingerprint != fingerprint:
             raise RunError(f"{source} holds other faces here than where the work was given out.")

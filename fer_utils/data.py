@@ -17,7 +17,6 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +44,6 @@ LAYOUTS = (
     f" a csv with the columns {', '.join(CSV_COLUMNS)}, separated by commas; unpack or convert"
     " anything else; if it is one, copy or download it again"
 )
-SMALL = 10_000  # training images
 MAKE_ROOM = "free disk space, or set FER_HOME to a folder you may write to."
 
 
@@ -90,7 +88,7 @@ class Faces:
     @property
     def small(self) -> bool:
         """True with fewer than 10,000 training images, as the drawn faces: `short` then differs."""
-        return bool((self.splits == "train").sum() < SMALL)
+        return bool((self.splits == "train").sum() < 10_000)
 
     @property
     def title(self) -> str:
@@ -109,19 +107,16 @@ class Faces:
         Introduced in notebook 01.
         """
         images, known = self.split(split)[0], self.split("train")[0]
-        same = np.isin(image_hashes(images), image_hashes(known))
-        return same | near_copies(images, known)
+        return np.isin(image_hashes(images), image_hashes(known)) | near_copies(images, known)
 
     def counts(self) -> np.ndarray:
         """Images by split (rows: train, validation, test) and class (columns), int64 [3, 7]."""
-        labels = [self.labels[self.splits == name] for name in SPLITS]
-        return np.stack([np.bincount(part, minlength=7) for part in labels])
+        return np.stack([np.bincount(self.labels[self.splits == s], minlength=7) for s in SPLITS])
 
     def describe(self) -> str:
         """One line: which data this is and how many images each split has."""
         kind = "synthetic faces (drawn, no photographs)" if self.synthetic else self.title
-        if self.official:
-            kind += " (FER2013, official split)"
+        kind += " (FER2013, official split)" * self.official
         sizes = ", ".join(f"{n:,} {name}" for n, name in zip(self.counts().sum(1), SPLITS))
         return f"Data: {kind}: {sizes}"
 
@@ -154,8 +149,8 @@ def load(source: str | Path = "auto") -> Faces:
 def place(name: str) -> Path:
     """The file or folder of this name. Raises DataError if there is none."""
     advice = "give a folder, zip, tar or csv with FER2013."
-    kinds = OSError, ValueError, RuntimeError  # a name too long, a zero byte, nobody's ~name
-    with explained(kinds, f"{name[:100]!r} is no path", advice):
+    # What is raised for a name too long, a zero byte, nobody's ~name.
+    with explained((OSError, ValueError, RuntimeError), f"{name[:100]!r} is no path", advice):
         path = Path(name).expanduser().resolve()
         if path.is_dir() or path.is_file():  # a pipe or a device would be read for ever
             return path
@@ -181,10 +176,9 @@ def entries(folder: Path) -> list[Path]:
 
 def choose(labels: np.ndarray, count: int | None, seed: int = 0) -> np.ndarray:
     """Indices of `count` images with the classes in proportion (all for None), int64, sorted."""
-    everything = np.arange(len(labels))
-    if count is None or count >= len(labels):
-        return everything
-    chosen, _ = train_test_split(everything, train_size=count, stratify=labels, random_state=seed)
+    chosen = np.arange(len(labels))
+    if count is not None and count < len(labels):
+        chosen, _ = train_test_split(chosen, train_size=count, stratify=labels, random_state=seed)
     return np.sort(chosen)
 
 
@@ -220,8 +214,7 @@ def cached(key: str, source: str, read_arrays) -> Faces:
     path = home() / "cache" / f"{key}.npz"
     if path.exists():
         try:
-            with np.load(io.BytesIO(files.read_sealed(path))) as file:
-                stored = {name: file[name] for name in file.files}
+            stored = dict(np.load(io.BytesIO(files.read_sealed(path))))
             report, mark = json.loads(str(stored.pop("report"))), str(stored.pop("fingerprint"))
             return Faces(**stored, fingerprint=mark, source=source, report=report)
         except UserError:
@@ -322,7 +315,7 @@ def listed(path: Path):
             for member in archive.infolist():
                 if not member.is_dir():
                     name, size = member.filename.replace("\\", "/"), member.file_size
-                    yield name, size, partial(archive.read, member)
+                    yield name, size, lambda: archive.read(member)
     else:
         yield path.name, path.stat().st_size, path.read_bytes
 
@@ -332,11 +325,10 @@ def folder_members(path: Path):
     for folder, folders, names in os.walk(path, followlinks=True):
         here = Path(folder).resolve()
         folders[:] = sorted(f for f in folders if not here.is_relative_to((here / f).resolve()))
-        prefix = "".join(f"{part}/" for part in Path(folder).relative_to(path).parts)
         for name in sorted(names):
             file = Path(folder, name)
             if file.is_file():
-                yield prefix + name, file.stat().st_size, file.read_bytes
+                yield file.relative_to(path).as_posix(), file.stat().st_size, file.read_bytes
             elif not is_stray(name):
                 raise DataError(f"{file} is no file that can be read: remove it.")
 

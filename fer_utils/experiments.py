@@ -13,8 +13,7 @@ from fer_utils import known_or_refuse, runs
 from fer_utils.cross_validation import Fold
 from fer_utils.data import Faces
 from fer_utils.models import ARCHITECTURES, DEEP, Plain
-from fer_utils.recipes import PROFILES, SETTINGS, Recipe, cut, recipe
-from fer_utils.runs import Job, Run
+from fer_utils.recipes import OPTIMISER, PROFILES, SETTINGS, Recipe, cut, recipe
 from fer_utils.seminar import CLASS_COUNTS
 
 FOUR = ("fully_connected", "shallow", "deep", "deeper")
@@ -43,12 +42,21 @@ def spread(make: Callable, label: str, more: int, profile: str, small: bool) -> 
     return Experiment({label: make(profile, small).recipes[label]}, more)
 
 
+def varied(base: Recipe, choices: dict[str, dict]) -> Experiment:
+    """One recipe with other choices, by label."""
+    return Experiment({label: replace(base, **chosen) for label, chosen in choices.items()})
+
+
+def rebuilt(one: Recipe, **changed) -> Recipe:
+    """A recipe with another choice in its architecture."""
+    return replace(one, architecture=replace(one.architecture, **changed))
+
+
 def shuffled(names: tuple[str, ...], profile: str, small: bool) -> Experiment:
     """Models with pixels in order, and with all pixels put into one fixed random order."""
     recipes = {}
     for name, one in models(names, profile, small).recipes.items():
-        architecture = replace(one.architecture, shuffle_pixels=True)
-        recipes |= {name: one, f"{name}_shuffled": replace(one, architecture=architecture)}
+        recipes |= {name: one, f"{name}_shuffled": rebuilt(one, shuffle_pixels=True)}
     return Experiment(recipes)
 
 
@@ -66,15 +74,13 @@ def kernels(profile: str, small: bool) -> Experiment:
     """Shallow with five pairs of kernels, few images."""
     base = replace(recipe("shallow", profile, small), **few(small))
     shapes = {f"{a}_{b}": Plain(((32, a), (64, b)), (512,)) for a, b in KERNELS}
-    rows = {f"shallow_kernels_{n}": replace(base, architecture=s) for n, s in shapes.items()}
-    return Experiment(rows)
+    return varied(base, {f"shallow_kernels_{n}": dict(architecture=s) for n, s in shapes.items()})
 
 
 def rates(profile: str, small: bool) -> Experiment:
     """The seminar's recipe of shallow and ten times its rate, few images, Adam."""
     slow = replace(recipe("shallow", "seminar", small), **few(small, epochs=12))
-    rows = {f"shallow_rate_{r:.0e}": replace(slow, learning_rate=r) for r in (1e-5, 1e-4)}
-    return Experiment(rows)
+    return varied(slow, {f"shallow_rate_{r:.0e}": dict(learning_rate=r) for r in (1e-5, 1e-4)})
 
 
 # --- notebook 06 ------------------------------------------------------------------------------
@@ -95,7 +101,7 @@ def search(profile: str, small: bool) -> Experiment:
 def rates_all(profile: str, small: bool) -> Experiment:
     """The seminar's recipe of shallow with higher rates, eight epochs of all images."""
     base = replace(recipe("shallow", "seminar", small), epochs=8)
-    return Experiment({f"shallow_all_{r:.0e}": replace(base, learning_rate=r) for r in RATES[1:]})
+    return varied(base, {f"shallow_all_{r:.0e}": dict(learning_rate=r) for r in RATES[1:]})
 
 
 # --- notebook 07 ------------------------------------------------------------------------------
@@ -109,8 +115,7 @@ def constant(model: str, part: str, rate: float = 1e-3, **size) -> Recipe:
     own = replace(recipe(model, "seminar", small=False), learning_rate=rate, **size)
     if part in ("plain", "batch_norm"):
         own = replace(own, dropout_convolution=0.0, dropout_hidden=0.0)
-    batch_norm = part in ("batch_norm", "both")
-    return replace(own, architecture=replace(own.architecture, batch_norm=batch_norm))
+    return rebuilt(own, batch_norm=part in ("batch_norm", "both"))
 
 
 def parts(names, rates, epochs: int, profile: str, small: bool, more: int = 0) -> Experiment:
@@ -124,15 +129,13 @@ def parts(names, rates, epochs: int, profile: str, small: bool, more: int = 0) -
 def pooling(profile: str, small: bool) -> Experiment:
     """The 3-5 network of `kernels` that keeps every second value instead of a maximum."""
     usual = kernels(profile, small).recipes["shallow_kernels_3_5"]
-    architecture = replace(usual.architecture, pool_window=1)
-    return Experiment({"shallow_every_second": replace(usual, architecture=architecture)}, more=4)
+    return Experiment({"shallow_every_second": rebuilt(usual, pool_window=1)}, more=4)
 
 
 def ladder(profile: str, small: bool) -> Experiment:
     """From a constant rate to our recipe of deep, one part more a row, few images."""
     both = constant("deep", "both", **few(small))
-    optimiser = dict(optimizer="adamw", learning_rate=2e-3, weight_decay=1e-2)
-    schedule = replace(both, **optimiser, schedule="one-cycle")
+    schedule = replace(both, **OPTIMISER, schedule="one-cycle")
     moved = replace(schedule, mirror=True, shift=3)
     smoothed = replace(moved, label_smoothing=0.1)
     rows = {"both": both, "schedule": schedule, "moved": moved, "smoothed": smoothed}
@@ -155,8 +158,7 @@ def depths(profile: str, small: bool) -> Experiment:
     networks = {f"{n}_long": Plain(blocks, (256, 512)) for n, blocks in CONVOLUTIONS.items()}
     networks["5_long_256_last"] = ARCHITECTURES["deeper_256_last"]
     networks["5_long_three_hidden"] = replace(networks["5_long"], hidden=(256, 512, 512))
-    named = {f"depth_{n}": replace(base, architecture=one) for n, one in networks.items()}
-    return Experiment(named)
+    return varied(base, {f"depth_{n}": dict(architecture=one) for n, one in networks.items()})
 
 
 def images(profile: str, small: bool) -> Experiment:
@@ -164,8 +166,7 @@ def images(profile: str, small: bool) -> Experiment:
     one = replace(recipe("deeper", profile, small), precision="bfloat16")
     recipes = {"depth_5_all": one}
     for times in (2, 4):
-        count = (one.train_images or ALL_IMAGES) // times
-        part = dict(batch_size=one.batch_size // times, train_images=count)
+        part = dict(batch_size=one.batch_size // times, train_images=ALL_IMAGES // times)
         recipes[f"depth_5_all_of_{times}"] = replace(one, **part)
     return Experiment(recipes)
 
@@ -173,8 +174,7 @@ def images(profile: str, small: bool) -> Experiment:
 def patience(profile: str, small: bool) -> Experiment:
     """Shallow, deep and deeper with 30 epochs in bfloat16, three seeds."""
     usual = models(FOUR[1:], profile, small).recipes
-    recipes = {f"{name}_long": replace(one, **LONG) for name, one in usual.items()}
-    return Experiment(recipes, more=2)
+    return Experiment({f"{name}_long": replace(one, **LONG) for name, one in usual.items()}, more=2)
 
 
 # --- notebook 09 ------------------------------------------------------------------------------
@@ -187,7 +187,7 @@ UNSTATED |= {f"dropout_{p:.0%}"[:-1]: dict(dropout_convolution=p) for p in (0.25
 def unstated(profile: str, small: bool) -> Experiment:
     """The seminar's recipe of shallow with other choices where it states none, 20 epochs."""
     base = replace(recipe("shallow", "seminar", small), epochs=20)
-    return Experiment({f"unstated_{name}": replace(base, **c) for name, c in UNSTATED.items()})
+    return varied(base, {f"unstated_{name}": chosen for name, chosen in UNSTATED.items()})
 
 
 # --- the list ---------------------------------------------------------------------------------
@@ -220,7 +220,7 @@ EXPERIMENTS: dict[str, tuple[Callable[[str, bool], Experiment], tuple[str, ...]]
 ALWAYS = {"seminar": "seminar"}  # experiments of one profile, whatever is asked for
 
 
-def jobs(name: str, profile: str, small: bool, seed=runs.SEED) -> dict[str, list[Job]]:
+def jobs(name: str, profile: str, small: bool, seed=runs.SEED) -> dict[str, list[runs.Job]]:
     """The trainings of an experiment or of one model, by label: seed by seed, fold by fold.
 
     seed: the reader's, which comes first. Raises ValueError for an unknown name or profile, naming
@@ -233,9 +233,9 @@ def jobs(name: str, profile: str, small: bool, seed=runs.SEED) -> dict[str, list
     made = brief(make("short", False)) if profile == "smoke" else make(profile, small)
     seeds = dict.fromkeys((seed, *range(1, 1 + made.more)))  # each once
 
-    def named(label: str, one: Recipe) -> list[Job]:
+    def named(label: str, one: Recipe) -> list[runs.Job]:
         title = f"{label}-{profile}"
-        return [Job(title, one, number, fold) for number, fold in product(seeds, made.folds)]
+        return [runs.Job(title, one, number, fold) for number, fold in product(seeds, made.folds)]
 
     return {label: named(label, one) for label, one in made.recipes.items()}
 
@@ -247,7 +247,7 @@ def brief(made: Experiment) -> Experiment:
     return Experiment(recipes, min(made.more, 1), folds)
 
 
-def train(name, faces: Faces, profile, seed=runs.SEED, retrain=False) -> dict[str, list[Run]]:
+def train(name, faces: Faces, profile, seed=runs.SEED, retrain=False) -> dict[str, list[runs.Run]]:
     """The runs of an experiment by label, one a seed (and fold), from disk or trained now.
 
     See `runs.train_all`. Introduced in notebook 03.
@@ -257,7 +257,7 @@ def train(name, faces: Faces, profile, seed=runs.SEED, retrain=False) -> dict[st
     return {label: [next(found) for _ in each] for label, each in wanted.items()}
 
 
-def published(name: str, profile: str = "short") -> dict[str, list[Run]]:
+def published(name: str, profile: str = "short") -> dict[str, list[runs.Run]]:
     """The published runs of an experiment on FER2013, by label, whatever data the reader has.
 
     Introduced in notebook 03.

@@ -11,8 +11,8 @@ from fer_utils.data import MAKE_ROOM, DataError, Faces, explained, load
 from fer_utils.seminar import CLASS_COUNTS, SEMINAR_CLASS_COUNTS
 
 KAGGLE = {
-    "fer2013": "msambare/fer2013/versions/1",
-    "fer2013-seminar-split": "jonathanoheix/face-expression-recognition-dataset/versions/1",
+    "fer2013": "msambare/fer2013",
+    "fer2013-seminar-split": "jonathanoheix/face-expression-recognition-dataset",
 }
 
 
@@ -33,10 +33,8 @@ def fetch(path: str | Path | None = None, seminar_split: bool = False) -> Faces:
         wanted = f"not, class by class, the {np.sum(known):,} of {name}: {advice} --seminar-split."
         raise DataError(f"{origin} has {np.sum(found):,} images, which are {wanted}")
     target = home() / name
-    with (
-        explained(OSError, f"{target} cannot be written", MAKE_ROOM),
-        tempfile.TemporaryDirectory(dir=home()) as folder,
-    ):
+    writing = explained(OSError, f"{target} cannot be written", MAKE_ROOM)
+    with writing, tempfile.TemporaryDirectory(dir=home()) as folder:
         new = Path(folder, "new")
         if origin.is_dir():
             shutil.copytree(origin, new)
@@ -49,14 +47,13 @@ def fetch(path: str | Path | None = None, seminar_split: bool = False) -> Faces:
     return load(name)
 
 
-def download(handle: str) -> Path:
-    """Download a Kaggle data set of a pinned version with kagglehub; returns its folder."""
+def download(page: str) -> Path:
+    """Download a Kaggle data set with kagglehub, its first version; returns its folder."""
     import kagglehub  # only here: everything else works without it
 
-    page = "/".join(handle.split("/")[:2])
     advice = f"check the connection, or get it by hand at https://www.kaggle.com/datasets/{page}"
     advice += " and run `python -m fer_utils fetch --from FILE`."
     # requests, kagglehub and OS errors alike
     with explained(Exception, f"Kaggle's {page} could not be downloaded", advice):
         # by force: kagglehub trusts its marker even where files have gone since
-        return Path(kagglehub.dataset_download(handle, force_download=True))
+        return Path(kagglehub.dataset_download(f"{page}/versions/1", force_download=True))

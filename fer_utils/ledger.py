@@ -36,9 +36,7 @@ def of_difference(points: float, yardstick: float) -> str:
 
     Introduced in notebook 05.
     """
-    if abs(points) <= yardstick:
-        return "no difference seen"
-    return of_statement(bool(points > 0))
+    return "no difference seen" if abs(points) <= yardstick else of_statement(bool(points > 0))
 
 
 def of_number(says: float, same: Score | None, ours: Score | None, faces) -> str:
@@ -67,9 +65,8 @@ def verdict(claim, measured, word, faces, says=None, there=None, here=None):
     """
     known_or_refuse("claim", claim, CLAIMS)
     known_or_refuse("word", word, WORDS)
-    drawn = " (synthetic faces)" if faces.synthetic else ""
     words = f"{claim} · the seminar says: {CLAIMS[claim].text}"
-    print(f"{words} · measured{drawn}: {measured} · {word}")
+    print(f"{words} · measured{' (synthetic faces)' * faces.synthetic}: {measured} · {word}")
     keep(dict(claim=claim, measured=measured, verdict=word, data=faces.title), faces)
     return claim, says, there, measured if here is None else here
 

@@ -18,9 +18,8 @@ from fer_utils import ROOT
 
 def pick_device() -> torch.device:
     """The fastest device at hand: CUDA, Apple's MPS, or the CPU."""
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    second = "mps" if torch.backends.mps.is_available() else "cpu"
+    return torch.device("cuda" if torch.cuda.is_available() else second)
 
 
 def prepare() -> None:

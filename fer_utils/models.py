@@ -52,26 +52,19 @@ class Plain(Architecture):
         channels, side, blocks = 1, SIZE, len(self.convolutions)
         bias = not self.batch_norm  # batch normalisation has a shift of its own
         for number, (filters, kernel) in enumerate(self.convolutions, 1):
-            # [B, channels, side, side] to [B, filters, side, side]
-            layers.append(nn.Conv2d(channels, filters, kernel, padding="same", bias=bias))
-            if self.batch_norm:
-                layers.append(nn.BatchNorm2d(filters))
-            if dropout_convolution:
-                layers.append(Dropout(dropout_convolution))
-            if pools(number, blocks):  # to [B, filters, side / 2, side / 2]
-                layers.append(nn.MaxPool2d(self.pool_window, stride=2))
-                side //= 2
-            layers.append(nn.ReLU())
-            channels = filters
+            # [B, channels, side, side] to [B, filters, side, side], or half the side where it pools
+            convolution = nn.Conv2d(channels, filters, kernel, padding="same", bias=bias)
+            norm = [nn.BatchNorm2d(filters)] if self.batch_norm else []
+            drop = [Dropout(dropout_convolution)] if dropout_convolution else []
+            pool = [nn.MaxPool2d(self.pool_window, stride=2)] if pools(number, blocks) else []
+            layers += [convolution, *norm, *drop, *pool, nn.ReLU()]
+            channels, side = filters, side // 2 if pool else side
         layers.append(nn.Flatten())
         width = channels * side * side
         for units in self.hidden:  # [B, width] to [B, units]
-            layers.append(nn.Linear(width, units, bias=bias))
-            if self.batch_norm:
-                layers.append(nn.BatchNorm1d(units))
-            layers.append(nn.ReLU())
-            if dropout_hidden:
-                layers.append(Dropout(dropout_hidden))
+            norm = [nn.BatchNorm1d(units)] if self.batch_norm else []
+            drop = [Dropout(dropout_hidden)] if dropout_hidden else []
+            layers += [nn.Linear(width, units, bias=bias), *norm, nn.ReLU(), *drop]
             width = units
         return [*layers, nn.Linear(width, 7)]  # to [B, 7]
 
@@ -153,10 +146,9 @@ def layer_table(architecture: Architecture) -> list[dict]:
 
     def count(layer, inputs, output):
         if isinstance(layer, (nn.Conv2d, nn.Linear)):
-            name, work = "fully connected", layer.weight.numel()
+            name, work = "fully connected", layer.weight.numel() * output[0, 0].numel()  # positions
             if isinstance(layer, nn.Conv2d):
                 name = "convolution {}×{}".format(*layer.kernel_size)
-                work *= output[0, 0].numel()  # positions
             shape = tuple(output.shape[1:])
             rows.append(dict(layer=name, output=shape, parameters=0, multiply_adds=work))
         if rows:

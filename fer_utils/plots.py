@@ -58,8 +58,7 @@ class Table:
         if frame.index.name:  # the index's name above it, not in a header row of its own
             frame = frame.rename_axis(index=None, columns=frame.index.name)
         self.frame, self.decimals = frame, decimals
-        drawn = getattr(faces, "synthetic", False)
-        self.caption = f"{caption} (synthetic faces)" if drawn else caption
+        self.caption = caption + " (synthetic faces)" * getattr(faces, "synthetic", False)
 
     def __repr__(self):
         return f"{self.caption}\n{self.frame.round(self.decimals).to_string(na_rep='–')}"
@@ -114,9 +113,8 @@ def class_counts(faces) -> plt.Figure:
     table = pd.DataFrame(faces.counts().T, CLASSES, SPLITS)
     totals = table.sum(axis=1)
     fig, ax = plt.subplots(figsize=(6.5, 3), layout="constrained")
-    blues = sns.color_palette("Blues_r", 3)
-    table.plot.barh(ax=ax, stacked=True, width=0.8, color=blues, xlim=(0, 1.12 * totals.max()))
-    ax.set_xlabel("images")
+    table.plot.barh(ax=ax, stacked=True, width=0.8, color=sns.color_palette("Blues_r", 3))
+    ax.set(xlabel="images", xlim=(0, 1.12 * totals.max()))
     ax.bar_label(ax.containers[-1], totals.map("{:,}".format), padding=3)
     ax.xaxis.set_major_formatter("{x:,.0f}")
     ax.invert_yaxis()
@@ -172,8 +170,7 @@ def heatmap(table, label, text=None, limits=(None, None), size=(5, 2.6)) -> plt.
     fig, ax = plt.subplots(figsize=size, layout="constrained")
     text = table.map("{:.1f}".format) if text is None else text
     cells = dict(annot=text, fmt="", annot_kws={"size": 8}, linewidths=1, cmap="cividis")
-    low, high = limits
-    sns.heatmap(table, ax=ax, vmin=low, vmax=high, cbar_kws={"label": label}, **cells)
+    sns.heatmap(table, ax=ax, vmin=limits[0], vmax=limits[1], cbar_kws={"label": label}, **cells)
     ax.tick_params(length=0, rotation=0)
     return fig
 
@@ -191,8 +188,7 @@ def bars(values: Mapping, label: str, intervals=None, guess=None) -> plt.Figure:
         ax.plot([low, high], [name, name], color="black")
         look = dict(va="center", bbox={"color": "white", "pad": 1})
         annotate(ax, number(value), (max(value, high), name), (5, 0), **look)
-    ax.margins(x=0.12)
-    ax.set(xlabel=label, xlim=(min(0, *values.values()), None))
+    ax.set(xmargin=0.12, xlabel=label, xlim=(min(0, *values.values()), None))
     ax.xaxis.set_major_formatter(number)
     ax.invert_yaxis()
     guess_line(ax, guess)

@@ -12,17 +12,14 @@ import pandas as pd
 import torch
 
 from fer_utils import data, experiments, files, home, ledger, runs, series
-from fer_utils.data import Faces
 from fer_utils.models import build, multiply_adds, parameters
-from fer_utils.runs import Job, Run
-from fer_utils.seminar import CLAIMS
 
 # ---------------------------------------------------------------- runs
 
 WITH_WEIGHTS = ("fully_connected-short", "deeper-short")  # notebooks 03 and 10 look into these
 
 
-def to_publish(kind: str) -> list[Job]:
+def to_publish(kind: str) -> list[runs.Job]:
     """Every job whose run is published on `fer2013` or on `synthetic`, each once."""
     names = [name for name, (_, places) in experiments.EXPERIMENTS.items() if kind in places]
     wanted = [experiments.jobs(name, "short", small=kind == "synthetic") for name in names]
@@ -31,7 +28,7 @@ def to_publish(kind: str) -> list[Job]:
     return list(firsts.values())[::-1]
 
 
-def publish_runs(faces: Faces) -> list[Path]:
+def publish_runs(faces: data.Faces) -> list[Path]:
     """Copy finished own runs of all experiments on `faces` to data/published; write results.csv.
 
     Metrics are those of the weights as shipped (float16), or as they would be. Returns the folders
@@ -52,18 +49,15 @@ def publish_runs(faces: Faces) -> list[Path]:
     return changed
 
 
-def publish_run(run: Run, faces: Faces, target: Path) -> None:
+def publish_run(run: runs.Run, faces: data.Faces, target: Path) -> None:
     """Write the run's folder in data/published: no labels, no pictures; of a fold its record."""
     if target.exists():
         shutil.rmtree(target)
     record = run.record | {"name": run.job.name, "data": runs.kind(faces)}
     if run.job.fold is None:
-        runs.save_weights(run.model(), target, torch.float16)
-        if (run.folder / "filters.safetensors").exists():
-            filters = torch.from_numpy(run.filters).half()
-            runs.save_tensors({"filters": filters}, target / "filters.safetensors")
-        written = {"files": runs.digests(target)}
-        shipped = replace(run, folder=target, record=run.record | written)
+        for name in run.record["files"]:
+            runs.save_tensors(run.tensors(name), target / name, torch.float16)
+        shipped = replace(run, folder=target, record=run.record | {"files": runs.digests(target)})
         validation, _ = (shipped.metrics(split, faces) for split in ("validation", "test"))
         # One number under one name: the last epoch's is that of the weights as shipped.
         *rows, last = run.history
@@ -73,7 +67,7 @@ def publish_run(run: Run, faces: Faces, target: Path) -> None:
     runs.write_record(target, record)
 
 
-def results_row(run: Run) -> dict:
+def results_row(run: runs.Run) -> dict:
     """One line of results.csv, the source of every table of published results."""
     validation, test = (run.published_metrics()[split] for split in ("validation", "test"))
     shape = run.recipe.architecture
@@ -85,7 +79,7 @@ def results_row(run: Run) -> dict:
     return row | {"parameters": parameters(build(shape)), "multiply_adds": multiply_adds(shape)}
 
 
-def check_split(faces: Faces) -> None:
+def check_split(faces: data.Faces) -> None:
     """Raise RunError unless results on these faces are published."""
     if not (faces.official or faces.synthetic):
         reason = "has not FER2013's official split, so nothing on it is published"
@@ -101,9 +95,9 @@ def publish_notebooks(source: str = "auto", names=None) -> None:
     `source` is what `data.load` takes, `names` what `series.select` takes. It happens in a home
     of its own, `home()/publishing`, with faces hidden. What the notebooks kept on the seminar's
     claims goes to data/published/claims.json; a notebook that shows a claim which changed runs
-    once more. On drawn faces outputs and claims stay as they are, and changed code is marked as
-    waiting: see `mark_pending`. Raises RunError for data of another split, NotebookFailed for a
-    notebook that failed; no output is written then.
+    once more. On drawn faces the notebooks run, and no outputs and no claims are written. Raises
+    RunError for data of another split, NotebookFailed for a notebook that failed; no output is
+    written then.
     """
     faces = data.load(source)
     check_split(faces)
@@ -116,25 +110,25 @@ def publish_notebooks(source: str = "auto", names=None) -> None:
         for row in [] if faces.synthetic else ledger.published_rows():
             ledger.keep(row, faces)  # so that the ledger of notebook 09 is full
         out = series.run(source, names=names).parent
-        changed = set() if faces.synthetic else publish_claims(faces)
-        showing = {"09"} | {CLAIMS[claim].notebook for claim in changed}
+        showing = set() if faces.synthetic else publish_claims(faces)
         again = [notebook.stem for notebook in chosen if notebook.stem[:2] in showing]
-        if changed and again:
+        if again:
             series.run(source, names=again, out=out)
-    for notebook in chosen:
-        write_back = mark_pending if faces.synthetic else publish_outputs
-        write_back(out / f"{notebook.stem}.ipynb", notebook)
+    for notebook in [] if faces.synthetic else chosen:
+        publish_outputs(out / f"{notebook.stem}.ipynb", notebook)
 
 
 def publish_claims(faces) -> set[str]:
-    """Write what is kept on `faces` to data/published/claims.json; return which claims changed."""
+    """Write what is kept on `faces` to data/published/claims.json; return the numbers of the
+    notebooks that show a claim which changed.
+    """
     before, kept = ledger.published_claims(), ledger.kept_claims(faces).assign(data="fer2013")
     said = ["measured", "verdict"]
     changed = (kept[said] != before[said]).any(axis=1)
     rows = kept[kept["verdict"] != ledger.NOT_RUN].reset_index()
     rows = rows[["claim", "measured", "verdict", "notebook", "data"]].to_dict("records")
     files.write_json(ledger.PUBLISHED_CLAIMS, {"claims": rows})
-    return set(changed.index[changed])
+    return {"09", *kept["notebook"][changed]} if changed.any() else set()
 
 
 def source_hash(notebook) -> str:
@@ -152,38 +146,18 @@ def publish_outputs(executed_path: Path, notebook_path: Path) -> None:
     Raises NotebookFailed when the copy did not run to its end or the notebook's code has changed
     since.
     """
-    executed, notebook = same_code(executed_path, notebook_path)
+    executed, notebook = series.check_executed(executed_path), nbformat.read(notebook_path, 4)
+    code = source_hash(notebook)
+    if source_hash(executed) != code:
+        raise series.NotebookFailed(f"{notebook_path} has changed since it was run: run it again.")
     outputs = {cell.id: cell.outputs for cell in executed.cells if cell.cell_type == "code"}
     for number, cell in enumerate(series.code_cells(notebook), 1):
         cell.outputs, cell.execution_count = outputs[cell.id], number
         for output in cell.outputs:
             if output.output_type == "execute_result":
                 output.execution_count = number
+    seconds = notebook.metadata.get("fer_seconds", round(executed.metadata.papermill.duration))
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    kept = dict(kernelspec=kernel, language_info={"name": "python"})
-    kept |= dict(fer_seconds=notebook.metadata.fer_seconds, fer_source_hash=source_hash(notebook))
-    notebook.metadata = kept
+    kept = dict(kernelspec=kernel, language_info={"name": "python"}, fer_seconds=seconds)
+    notebook.metadata = kept | {"fer_source_hash": code}
     files.write_atomic(notebook_path, f"{nbformat.writes(notebook)}\n".encode())
-
-
-def mark_pending(executed_path: Path, notebook_path: Path) -> None:
-    """Note in the notebook that its code, as it is now, ran whole and waits for FER2013.
-
-    Sets `fer_pending_hash` where the outputs are of other code, and leaves them as they are;
-    `publish_outputs` removes it. Raises NotebookFailed as that does.
-    """
-    _, notebook = same_code(executed_path, notebook_path)
-    notebook.metadata.pop("fer_pending_hash", None)
-    if source_hash(notebook) != notebook.metadata.get("fer_source_hash"):
-        notebook.metadata["fer_pending_hash"] = source_hash(notebook)
-    files.write_atomic(notebook_path, f"{nbformat.writes(notebook)}\n".encode())
-
-
-def same_code(executed_path: Path, notebook_path: Path) -> tuple:
-    """An executed copy and its notebook, of the same code; sets `fer_seconds` where it is new."""
-    executed = series.check_executed(executed_path)
-    notebook = nbformat.read(notebook_path, as_version=4)
-    notebook.metadata.setdefault("fer_seconds", round(executed.metadata.papermill.duration))
-    if source_hash(executed) != source_hash(notebook):
-        raise series.NotebookFailed(f"{notebook_path} has changed since it was run: run it again.")
-    return executed, notebook

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args, get_origin, get_type_hints
 
 from fer_utils import PROFILES, known_or_refuse
-from fer_utils.models import ARCHITECTURES, BUILDERS, Architecture, changed_fields
+from fer_utils.models import ARCHITECTURES, BUILDERS, Architecture, build, changed_fields
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,10 @@ class Recipe:
         """
         return changed_fields(self) | {"architecture": self.architecture.identity()}
 
+    def network(self):
+        """The network, its weights drawn anew: see `models.build`."""
+        return build(self.architecture, self.dropout_convolution, self.dropout_hidden)
+
 
 def from_identity(values: dict) -> Recipe:
     """The recipe that `Recipe.identity` and JSON made plain values of."""
@@ -77,6 +81,7 @@ SETTINGS = {
     "deeper": (1e-4, 1e-7, 100, (8, 16)),
     "deeper_256_last": (1e-4, 1e-7, 100, (8, 16)),
 }
+OPTIMISER = dict(optimizer="adamw", learning_rate=2e-3, weight_decay=1e-2)  # of `short`
 
 
 def recipe(model: str, profile: str, small: bool) -> Recipe:
@@ -98,10 +103,9 @@ def recipe(model: str, profile: str, small: bool) -> Recipe:
     own = Recipe(network, "adam", rate, decay, epochs, **dropout)
     if profile == "seminar" or short_epochs is None:
         return own
-    optimiser = dict(optimizer="adamw", learning_rate=2e-3, weight_decay=1e-2)
     variety = dict(schedule="one-cycle", mirror=True, shift=3, label_smoothing=0.1)
     sizes = dict(epochs=short_epochs[small], batch_size=32 if small else own.batch_size)
-    return replace(own, **optimiser, **variety, **sizes)
+    return replace(own, **OPTIMISER, **variety, **sizes)
 
 
 def cut(one: Recipe) -> Recipe:

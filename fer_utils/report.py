@@ -22,15 +22,14 @@ def write_report(out: Path, chosen, results, parameters) -> None:
 
     `results` maps a notebook's name to (status "done" | "failed" | "stopped", seconds).
     """
-    here = len(results) - 1
-    latest = chosen[here].stem
+    latest = list(results)[-1]
     executed = out / f"{latest}{'' if results[latest][0] == 'done' else '.failed'}.ipynb"
     body = "<p>It did not start.</p>"
     if executed.exists():
         body = notebook_html(nbformat.read(executed, as_version=4), [note.stem for note in chosen])
     shell = Path(__file__).with_name("report.html").read_text(encoding="utf-8")
     pages = [index_entry(notebook, results) for notebook in chosen]
-    shown = dict(here=here, pages=pages, parameters=parameters)
+    shown = dict(here=len(results) - 1, pages=pages, parameters=parameters)
     shown |= dict(HtmlFormatter=HtmlFormatter, os=os, time=time)
     page = jinja2.Template(shell, autoescape=True)
     files.write_atomic(out / f"{latest}.html", page.render(shown, body=body).encode())

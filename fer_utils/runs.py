@@ -5,7 +5,6 @@ Own runs lie in data/runs, published ones in data/published. Introduced in noteb
 """
 
 import io
-import os
 import pickle
 import shutil
 from dataclasses import asdict, dataclass, replace
@@ -16,14 +15,12 @@ import numpy as np
 import safetensors.torch
 import torch
 from filelock import FileLock, Timeout
-from torch import nn
 from tqdm import tqdm
 
 from fer_utils import ROOT, SEED, UserError, files, home, machine
 from fer_utils.cross_validation import Fold
 from fer_utils.data import Faces
 from fer_utils.evaluation import Score, device_of, metrics, predict, score
-from fer_utils.models import build
 from fer_utils.progress import clock, track
 from fer_utils.recipes import Recipe, from_identity
 from fer_utils.training import TRAINING_VERSION, State, start, train
@@ -96,13 +93,12 @@ class Run:
         """First convolution's filters, start and each epoch, float32 [epochs + 1, F, k, k]."""
         return self.tensors("filters.safetensors")["filters"].float().numpy()
 
-    def model(self) -> nn.Module:
+    def model(self) -> torch.nn.Module:
         """The trained network in evaluation mode. Raises RunError where no weights are kept."""
         if not self.has_weights:
             name = self.folder.name
             raise RunError(f"{name} is published without weights: RETRAIN = True trains it here.")
-        recipe = self.recipe
-        network = build(recipe.architecture, recipe.dropout_convolution, recipe.dropout_hidden)
+        network = self.recipe.network()
         network.load_state_dict(self.tensors("weights.safetensors"))
         return network.to(machine.pick_device()).eval()
 
@@ -187,7 +183,7 @@ def unpack(kept: dict) -> np.ndarray:
     return np.unpackbits(bits, count=kept["n"]).astype(bool)
 
 
-def measure(model: nn.Module, split: str, faces: Faces) -> dict:
+def measure(model: torch.nn.Module, split: str, faces: Faces) -> dict:
     """Metrics of one split, a correct/incorrect bit an image (hex), accuracy without copies."""
     images, labels = faces.split(split)
     predicted = predict(model, images).argmax(1)
@@ -308,6 +304,9 @@ def train_run(job: Job, faces: Faces, retrain: bool = False) -> Run:
         except OSError as error:
             advice = "make room, then run again to go on."
             raise RunError(f"{folder} cannot be written ({error.strerror}): {advice}") from error
+        except torch.OutOfMemoryError as error:
+            advice = "end what else uses it, then run again to go on."
+            raise RunError(f"{job.title} needs more of the GPU's memory: {advice}") from error
     return load_run(folder, "trained now")
 
 
@@ -360,7 +359,7 @@ def save_checkpoint(state: State, folder: Path) -> None:
     buffer = io.BytesIO()
     torch.save(state.state_dict(), buffer)
     if (folder / "checkpoint.pt").exists():
-        os.replace(folder / "checkpoint.pt", folder / "previous.pt")
+        (folder / "checkpoint.pt").replace(folder / "previous.pt")
     files.write_sealed(folder / "checkpoint.pt", buffer.getvalue())
 
 
@@ -372,25 +371,22 @@ def resume(state: State, folder: Path) -> None:
                 state.load_state_dict(read_checkpoint(path))
                 return
             except (UserError, pickle.UnpicklingError):  # it held more than tensors and values
-                path.replace(path.with_suffix(".damaged"))
-                aside = f"put aside as {path.stem}.damaged"
-                print(f"{path.name} of {folder.name} is damaged; {aside}.")
+                aside = path.replace(path.with_suffix(".damaged")).name
+                print(f"{path.name} of {folder.name} is damaged; put aside as {aside}.")
 
 
 def read_checkpoint(path: Path) -> dict:
     """What a checkpoint holds, on the CPU. Raises UserError or UnpicklingError."""
-    content = io.BytesIO(files.read_sealed(path))
-    return torch.load(content, map_location="cpu", weights_only=True)
+    return torch.load(io.BytesIO(files.read_sealed(path)), map_location="cpu", weights_only=True)
 
 
 def finish(state: State, job: Job, faces: Faces, folder: Path) -> None:
     """Write the finished run's weights, filters and, last, run.json; drop the checkpoints."""
-    save_weights(state.model, folder, torch.float32)
+    save_tensors(state.model.state_dict(), folder / "weights.safetensors")
     if state.filters:
         save_tensors({"filters": torch.stack(state.filters)}, folder / "filters.safetensors")
     seconds = round(sum(row["seconds"] for row in state.history), 1)
-    record = {"name": job.name, "recipe": job.recipe.identity(), "seed": job.seed}
-    record |= {"fold": job.fold and asdict(job.fold), "training_version": TRAINING_VERSION}
+    record = asdict(job) | {"recipe": job.recipe.identity(), "training_version": TRAINING_VERSION}
     record |= {"fingerprint": faces.fingerprint, "data": faces.title, "history": state.history}
     record["provenance"] = machine.provenance(device_of(state.model)) | {"seconds": seconds}
     write_record(folder, record)
@@ -398,17 +394,13 @@ def finish(state: State, job: Job, faces: Faces, folder: Path) -> None:
         path.unlink()
 
 
-def save_weights(model: nn.Module, folder: Path, dtype: torch.dtype) -> None:
-    """weights.safetensors: matrices and filters as `dtype`, biases and statistics as they are."""
-    tensors = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
-    smaller = {name: tensor.to(dtype) for name, tensor in tensors.items() if tensor.ndim > 1}
-    save_tensors(tensors | smaller, folder / "weights.safetensors")
-
-
-def save_tensors(tensors: dict[str, torch.Tensor], path: Path) -> None:
-    """Write tensors as one safetensors file, atomically."""
-    plain = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    files.write_atomic(path, safetensors.torch.save(plain))
+def save_tensors(tensors: dict[str, torch.Tensor], path: Path, dtype=torch.float32) -> None:
+    """Write one safetensors file, atomically: matrices and filters as `dtype`, biases and
+    statistics as they are.
+    """
+    plain = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
+    smaller = {name: tensor.to(dtype) for name, tensor in plain.items() if tensor.ndim > 1}
+    files.write_atomic(path, safetensors.torch.save(plain | smaller))
 
 
 def write_record(folder: Path, record: dict) -> None:

@@ -15,8 +15,7 @@ from textwrap import indent
 import nbformat
 import papermill
 from ipykernel.kernelspec import get_kernel_dict
-from jupyter_client import AsyncKernelManager
-from jupyter_client.kernelspec import KernelSpec
+from jupyter_client import AsyncKernelManager, kernelspec
 
 from fer_utils import ROOT, UserError, home
 from fer_utils.progress import clock
@@ -172,7 +171,7 @@ def this_interpreter() -> type:
 
     class ThisInterpreter(AsyncKernelManager):
         # Quiet: the kernel warns about its local connection at each start.
-        kernel_spec = KernelSpec(**get_kernel_dict(["--log-level=ERROR"]), env=room)
+        kernel_spec = kernelspec.KernelSpec(**get_kernel_dict(["--log-level=ERROR"]), env=room)
 
     return ThisInterpreter
 

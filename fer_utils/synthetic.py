@@ -55,8 +55,7 @@ def faces(seed=0):
     rng = np.random.default_rng([seed, 1])
     shares = np.array(CLASS_COUNTS["train"]) / sum(CLASS_COUNTS["train"])
     counts = [np.maximum(np.rint(shares * SPLIT_SIZES[s]), FLOOR[s]).astype(int) for s in SPLITS]
-    sorted_labels = [np.repeat(np.arange(len(CLASSES)), count) for count in counts]
-    labels = np.concatenate([rng.permutation(part) for part in sorted_labels])
+    labels = np.concatenate([rng.permutation(np.repeat(np.arange(7), n)) for n in counts])
     splits = np.repeat(SPLITS, [count.sum() for count in counts])
     images = draw(labels, seed)
     plant_faults(images, labels, splits, rng)
@@ -108,12 +107,10 @@ def draw(labels, seed, intensity=None, people=None):
 def intensities(labels, intensity, rng):
     """How strongly each face uses each of `UNITS`: [n, units], 0 to 1."""
     used = np.array([[unit in units for unit in UNITS] for units in ACTION_UNITS.values()])
-    if intensity is None:
-        whole_face = rng.beta(*INTENSITY, size=(len(labels), 1))
-        intensity = whole_face * rng.uniform(0.6, 1.0, size=(len(labels), len(UNITS)))
-    else:
-        intensity = np.broadcast_to(np.reshape(intensity, (-1, 1)), (len(labels), len(UNITS)))
-    return used[labels] * intensity
+    if intensity is not None:
+        return used[labels] * np.broadcast_to(np.reshape(intensity, (-1, 1)), (len(labels), 1))
+    whole_face = rng.beta(*INTENSITY, size=(len(labels), 1))
+    return used[labels] * (whole_face * rng.uniform(0.6, 1.0, size=(len(labels), len(UNITS))))
 
 
 def face(t, au):
@@ -216,8 +213,7 @@ def mouth(paint, x, y, t, au):
     corner = t.mouth_y + 0.02 - 0.07 * au[17] - 0.4 * lift
     paint(ellipse(ends, y - corner, 0.03, 0.03), t.skin * 0.4, 0.7)
     chin = t.mouth_y + 0.2 + 0.2 * au[26]
-    dimple = stroke(x, y, (-0.12, chin), (0.12, chin), 0.02, -0.05)
-    paint(dimple, t.skin * 0.6, 0.15 + 0.7 * au[17])
+    paint(stroke(x, y, (-0.12, chin), (0.12, chin), 0.02, -0.05), t.skin * 0.6, 0.15 + 0.7 * au[17])
 
 
 def eyes(paint, x, y, t, au):
@@ -261,9 +257,8 @@ def photograph(grey, t):
 
 def plant_faults(images, labels, splits, rng):
     """Overwrite images with black and with copies of training images, in place."""
-    originals = rng.permutation(np.flatnonzero(splits == "train"))
-    images[originals[:BLACK]] = 0
-    originals = originals[BLACK:]
+    black, originals = np.split(rng.permutation(np.flatnonzero(splits == "train")), [BLACK])
+    images[black] = 0
     for split in SPLITS:  # train first: what is overwritten there is nobody's original
         members = originals if split == "train" else np.flatnonzero(splits == split)
         copies = rng.choice(members, round(COPIES[split] * len(members)), replace=False)

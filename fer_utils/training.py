@@ -10,14 +10,12 @@ from functools import partial
 
 import numpy as np
 import torch
-from torch import nn
 from torch.nn import functional as F
 from torch.optim import lr_scheduler
 
 from fer_utils import UserError, machine
 from fer_utils.data import Faces, choose
 from fer_utils.evaluation import device_of, logits, scaled
-from fer_utils.models import build
 from fer_utils.recipes import Recipe
 
 TRAINING_VERSION = 1  # raise when the same recipe, data and seed would give other numbers
@@ -40,7 +38,7 @@ class State:
 
     recipe: Recipe
     seed: int
-    model: nn.Module
+    model: torch.nn.Module
     optimizer: torch.optim.Optimizer
     scheduler: lr_scheduler.LRScheduler
     history: list[dict] = field(default_factory=list)
@@ -67,8 +65,7 @@ def start(recipe: Recipe, faces: Faces, seed: int, device: torch.device | None =
     Weights depend on the seed and the architecture alone. Introduced in notebook 03.
     """
     machine.seed_everything(seed)
-    model = build(recipe.architecture, recipe.dropout_convolution, recipe.dropout_hidden)
-    model = model.to(device or machine.pick_device())
+    model = recipe.network().to(device or machine.pick_device())
     options = dict(lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     sgd = partial(torch.optim.SGD, momentum=recipe.momentum, nesterov=recipe.momentum > 0)
     kinds = {"sgd": sgd, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
@@ -99,8 +96,7 @@ def augment(images: torch.Tensor, mirror: bool, shift: int) -> torch.Tensor:
 
     What a shift uncovers is filled with the nearest edge pixel. Introduced in notebook 07.
     """
-    count, side = images.shape[0], images.shape[-1]
-    device = images.device
+    (count, side), device = images.shape[:2], images.device
     rows = columns = torch.arange(side, device=device).expand(count, side)
     if shift:
         moves = torch.randint(-shift, shift + 1, (2, count, 1), device=device)
@@ -145,9 +141,7 @@ def train(state: State, faces: Faces):
     recipe = state.recipe
     machine.prepare()
     device = device_of(state.model)
-    images, labels = tensors(faces, "train", device)
-    chosen = torch.from_numpy(choose(labels.cpu().numpy(), recipe.train_images)).to(device)
-    images, labels = images[chosen], labels[chosen]
+    images, labels = tensors(faces, "train", device, recipe.train_images)
     watched = np.random.default_rng(0).permutation(len(labels))[:WATCHED]
     watched = images[watched], labels[watched]
     validation = tensors(faces, "validation", device)
@@ -159,10 +153,7 @@ def train(state: State, faces: Faces):
         row["train_loss"], row["train_accuracy"], _ = look(state.model, *watched)
         names = ("validation_loss", "validation_accuracy", "validation_recall")
         row |= zip(names, look(state.model, *validation))
-        if not math.isfinite(row["train_loss"]):
-            raise TrainingError(
-                f"The loss after epoch {epoch} is no number: choose a smaller rate."
-            )
+        check(torch.tensor([row["train_loss"]]), f"the end of epoch {epoch}", rate)
         state.history.append(row)
         keep_filters(state)
         yield row
@@ -178,8 +169,7 @@ def train_epoch(state: State, images: torch.Tensor, labels: torch.Tensor) -> flo
     steps = batches(len(labels), recipe.batch_size)
     losses, half = torch.zeros(steps, device=device), recipe.precision == "bfloat16"
     order = torch.randperm(len(labels), device=device)
-    for step in range(steps):
-        batch = order[step * recipe.batch_size : (step + 1) * recipe.batch_size]
+    for step, batch in enumerate(order.split(recipe.batch_size)[:steps], 1):
         x = scaled(augment(images[batch], recipe.mirror, recipe.shift), device)  # [B, 1, 48, 48]
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
             scores = state.model(x)  # [B, 7]
@@ -189,27 +179,30 @@ def train_epoch(state: State, images: torch.Tensor, labels: torch.Tensor) -> flo
         loss.backward()
         state.optimizer.step()
         state.scheduler.step()
-        losses[step] = loss.detach()
-        if (step + 1) % LOOK == 0 or step + 1 == steps:
-            check(losses[: step + 1], len(state.history) + 1, rate)
+        losses[step - 1] = loss.detach()
+        if step % LOOK == 0 or step == steps:
+            check(losses[:step], f"epoch {len(state.history) + 1}, step {{}}", rate)
     return rate
 
 
-def check(losses: torch.Tensor, epoch: int, rate: float) -> None:
-    """Raise TrainingError at the first of an epoch's losses, one a step, that is no number."""
+def check(losses: torch.Tensor, where: str, rate: float) -> None:
+    """Raise TrainingError at the first loss that is no number; `where` has a place for its step."""
     for step in (~losses.isfinite()).nonzero()[:1]:
-        place = f"epoch {epoch}, step {step.item() + 1} with learning rate {rate:g}"
+        place = f"{where.format(step.item() + 1)} with learning rate {rate:g}"
         raise TrainingError(f"The loss is {losses[step].item()} at {place}: choose a smaller one.")
 
 
-def tensors(faces: Faces, split: str, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Images uint8 [n, 48, 48] and labels int64 [n] of a split, on the device."""
+def tensors(faces: Faces, split: str, device: torch.device, count=None) -> list[torch.Tensor]:
+    """Images uint8 [n, 48, 48] and labels int64 [n] of a split, on the device: all, or `count`
+    with the classes in proportion.
+    """
     images, labels = faces.split(split)
-    return torch.from_numpy(images).to(device), torch.from_numpy(labels).to(device)
+    chosen = choose(labels, count)
+    return [torch.from_numpy(part[chosen]).to(device) for part in (images, labels)]
 
 
 @torch.no_grad()
-def look(model: nn.Module, images, labels) -> tuple[float, float, list[float]]:
+def look(model: torch.nn.Module, images, labels) -> tuple[float, float, list[float]]:
     """Mean cross-entropy (nats), accuracy and the recall of each class (0 … 1; 0 for a class
     without images), in evaluation mode.
     """
@@ -223,6 +216,6 @@ def look(model: nn.Module, images, labels) -> tuple[float, float, list[float]]:
 
 def keep_filters(state: State) -> None:
     """Add the first convolution's filters, [F, k, k], as they are now."""
-    convolutions = (layer for layer in state.model.modules() if isinstance(layer, nn.Conv2d))
+    convolutions = (layer for layer in state.model.modules() if isinstance(layer, torch.nn.Conv2d))
     if (first := next(convolutions, None)) is not None:
         state.filters.append(first.weight.detach()[:, 0].cpu().clone())

@@ -1,4 +1,4 @@
-"""What is published comes from a run as a reader's; changed code can wait for FER2013."""
+"""What is published comes from a run as a reader's; on drawn faces nothing is written."""
 
 import os
 
@@ -122,46 +122,40 @@ def test_another_split_is_refused_before_anything_runs(write, claims, monkeypatc
         publish.publish_notebooks("patterns")
 
 
-# ---------------------------------------------------------------- code that waits for FER2013
+# ---------------------------------------------------------------- without FER2013
 
 
-def test_without_fer2013_changed_code_waits_and_outputs_stay(write, claims, monkeypatch, tmp_path):
-    source = write("03_three", "print(1)")
+def test_on_drawn_faces_notebooks_run_and_nothing_is_written(write, claims, monkeypatch, tmp_path):
+    source = write("03_three", "open('ran.log', 'a').write('x')")
     series.execute(source, tmp_path / "done.ipynb", VALUES)
     publish.publish_outputs(tmp_path / "done.ipynb", source)
     published = read(source)
-
-    drawn = data.Faces(**vars(patterns.faces()) | {"source": "synthetic"})
-    load(monkeypatch, drawn)
-    publish.publish_notebooks("synthetic")
-    assert read(source) == published, "nothing has changed: nothing waits"
 
     changed = read(source)
     changed.cells.append(new_code_cell("print(DATA)"))
     del changed.metadata["fer_seconds"]
     nbformat.write(changed, source)
-    before = claims.read_bytes()
+    before = [source.read_bytes(), claims.read_bytes()]
+    load(monkeypatch, data.Faces(**vars(patterns.faces()) | {"source": "synthetic"}))
     publish.publish_notebooks("synthetic")
-    waiting = read(source)
-    assert waiting.cells == changed.cells and claims.read_bytes() == before
-    assert waiting.metadata.fer_pending_hash == publish.source_hash(changed)
-    assert 0 <= waiting.metadata.fer_seconds < 60
-    assert waiting.metadata.fer_source_hash == publish.source_hash(published)
+    assert (source.parent / "ran.log").read_text() == "xx", "it ran"
+    assert [source.read_bytes(), claims.read_bytes()] == before
+    assert read(source).metadata.fer_source_hash == publish.source_hash(published)
 
     load(monkeypatch, patterns.faces(kind=Official))
     publish.publish_notebooks("fer2013")
-    assert "fer_pending_hash" not in read(source).metadata
     assert read(source).metadata.fer_source_hash == publish.source_hash(changed)
+    assert 0 <= read(source).metadata.fer_seconds < 60
 
 
-def test_code_that_does_not_run_whole_cannot_wait(write, claims, monkeypatch, tmp_path):
+def test_code_that_does_not_run_whole_is_not_published(write, claims, monkeypatch, tmp_path):
     source = write("03_three", "1 / 0")
     before = source.read_bytes()
     load(monkeypatch, data.Faces(**vars(patterns.faces()) | {"source": "synthetic"}))
     with pytest.raises(series.NotebookFailed, match="03_three"):
         publish.publish_notebooks("synthetic")
     with pytest.raises(series.NotebookFailed):
-        publish.mark_pending(source, source)  # it was never executed
+        publish.publish_outputs(source, source)  # it was never executed
     assert source.read_bytes() == before
 
 
