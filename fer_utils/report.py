@@ -40,7 +40,7 @@ def index_entry(notebook, results) -> dict:
     """Name, title, question, status and minutes; the question is the first one asked."""
     first_cell = nbformat.read(notebook, as_version=4).cells[0]
     soup = BeautifulSoup(markdown(first_cell.source), "html.parser")
-    question = soup.find(lambda tag: tag.name == "p" and "?" in tag.text)
+    question = soup.find(lambda tag: tag.name == "p" and "?" in tag.text and not tag.a)
     status, seconds = results.get(notebook.stem, ("not run", 0))
     words = dict(title=soup.h1.text if soup.h1 else notebook.stem)
     words["question"] = question.text if question else ""

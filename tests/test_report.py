@@ -98,3 +98,9 @@ def test_report_is_complete_and_needs_no_network(write, tmp_path):
     assert not first.select("a[rel=prev]") and not second.select("a[rel=next]")
     assert first.title.text == "01 · Faces" and first.math and first.select("table.dataframe")
     assert [image["alt"] for image in first.find_all("img")] == ["Dot"]
+
+
+@pytest.mark.parametrize("notebook", series.notebooks(), ids=lambda path: path.stem)
+def test_the_index_shows_the_notebooks_question_not_its_links(notebook):
+    question = report.index_entry(notebook, {})["question"]
+    assert "?" in question and "◀" not in question and "▶" not in question
