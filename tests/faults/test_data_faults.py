@@ -88,9 +88,7 @@ def zipped(files: dict) -> bytes:
     return buffer.getvalue()
 
 
-VOTES = (
-    "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF\n"
-)
+VOTES = b"Usage,Image name,neutral,happiness,surprise,sadness\nTraining,fer0.png,4,0,0,1\n"
 STRANGE = {
     "no Usage": ("a.csv", lambda t: table(t, lambda c: c.replace("Usage", "U", 1)), "pixels,U)"),
     "semicolons": ("a.csv", lambda t: table(t, lambda c: c.replace(",", ";")), "emotion;pixels"),
