@@ -1,4 +1,4 @@
-"""How a list of trainings scales: python -m tests.benchmarks.cluster (ten to twenty minutes).
+"""How a list of trainings scales: python -m tests.benchmarks cluster (ten to twenty minutes).
 
 Eight small trainings on drawn faces, with one thread each: here one after the other, and by one and
 two workers of loky and of dask. Start-up of the workers is included.
@@ -11,6 +11,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 
 from fer_utils import data, experiments, machine, runs
+from tests.benchmarks.measure import compared
 
 
 def jobs() -> list[runs.Job]:
@@ -39,8 +40,14 @@ def local_cluster(workers: int):
     return Client(n_workers=workers, threads_per_worker=1, dashboard_address=None)
 
 
+def rows():
+    """One row a backend and number of workers; theirs is the sequential backend."""
+    base = seconds("sequential", 1)
+    for backend, workers in ("loky", 1), ("loky", 2), ("dask", 1), ("dask", 2):
+        took = seconds(backend, workers)
+        yield compared(f"eight trainings, {backend} {workers}", took, base, "s")
+
+
 if __name__ == "__main__":
-    places = ("sequential", 1), ("loky", 1), ("loky", 2), ("dask", 1), ("dask", 2)
-    took = {place: seconds(*place) for place in places}
-    for (backend, workers), each in took.items():
-        print(f"{backend:>10} {workers} {each:6.1f} s, {took['sequential', 1] / each:.2f} times")
+    for row in rows():
+        print(f"{row.name}: {row.ours:.1f} s, {1 / row.ratio:.2f} times as fast as sequential")

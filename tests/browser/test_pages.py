@@ -1,0 +1,94 @@
+"""The pages that the series writes, in a browser: they fit, stay at home, and all can read them."""
+
+import functools
+import http.server
+import importlib.resources
+import shutil
+import threading
+from urllib.parse import unquote, urldefrag, urlsplit
+
+import pytest
+from small_notebooks import VALUES
+
+from fer_utils import report, series
+
+# Colours do not depend on the width, nor the layout on the colours.
+VIEWS = [(1200, "light"), (400, "dark")]
+SERIOUS = """async () => (await axe.run(document, {resultTypes: ["violations"]})).violations
+  .filter(found => ["serious", "critical"].includes(found.impact))
+  .map(found => `${found.id}, ${found.nodes.length} times: ${found.nodes[0].html.slice(0, 200)}`)"""
+SIDEWAYS = "document.scrollingElement.scrollWidth - innerWidth"
+LINKS = "[...document.querySelectorAll('a[href]')].map(link => link.href)"
+PLACES = "[...document.querySelectorAll('[id]')].map(place => place.id)"
+
+
+def write_report(folder):
+    """The report of all notebooks as they are committed, with what they showed then."""
+    results = {}
+    for notebook in series.notebooks():
+        shutil.copy(notebook, folder)
+        results[notebook.stem] = ("done", 60.0)
+        report.write_report(folder, series.notebooks(), results, VALUES)
+
+
+WRITERS = {"report": write_report}  # what is tested: a name, and what writes it into a folder
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """Serves a folder and says nothing."""
+
+    def log_message(self, *arguments):
+        """Nothing."""
+
+
+@pytest.fixture(scope="module", params=WRITERS)
+def site(request, browser, tmp_path_factory):
+    """Pages on a server of their own: name, address, and the pages' paths."""
+    folder = tmp_path_factory.mktemp(request.param)
+    WRITERS[request.param](folder)
+    handler = functools.partial(Quiet, directory=folder)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        paths = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*.html"))]
+        yield request.param, f"http://127.0.0.1:{server.server_port}/", paths
+        server.shutdown()
+
+
+@pytest.mark.parametrize("width, scheme", VIEWS)
+def test_pages_fit_stay_at_home_and_all_can_read_them(
+    width, scheme, site, open_page, screenshots, subtests
+):
+    pytest.importorskip("axe_playwright_python", reason="needs pip install -e '.[browser]'")
+    axe = importlib.resources.files("axe_playwright_python") / "axe.min.js"
+    name, address, paths = site
+    page, hosts = open_page(width, 800, scheme)
+    for path in paths:
+        with subtests.test(path):
+            page.goto(address + path)
+            stem = path.removesuffix(".html").replace("/", "-")
+            page.screenshot(path=screenshots / f"{name}-{stem}-{width}.png", full_page=True)
+            assert page.evaluate(SIDEWAYS) <= 0, "it scrolls sideways"
+            assert hosts == {urlsplit(address).hostname}
+            page.evaluate(axe.read_text("utf-8"))
+            assert page.evaluate(SERIOUS) == []
+
+
+def test_every_link_leads_somewhere(site, open_page):
+    _, address, paths = site
+    page, _ = open_page(1200, 800)
+    todo, places, links = [address + "index.html"], {}, set()
+    while todo:
+        here = todo.pop()
+        assert page.goto(here).ok, f"no such page: {here}"
+        places[here] = set(page.evaluate(PLACES)) | {""}
+        links |= {(here, link) for link in page.evaluate(LINKS)}
+        inside = {urldefrag(link).url for _, link in links if link.startswith(address)}
+        todo = sorted(inside - places.keys())
+    assert set(places) == {address + path for path in paths}, "a page that no link leads to"
+    for here, link in links:
+        target, place = urldefrag(link)
+        if target in places:
+            assert {place, unquote(place)} & places[target], f"{here} links to {link}"
+        else:
+            parts = urlsplit(link)
+            assert parts.scheme == "https" and "." in parts.hostname, f"{here} links to {link}"
