@@ -218,7 +218,7 @@ def cached(key: str, source: str, read_arrays) -> Faces:
             report, mark = json.loads(str(stored.pop("report"))), str(stored.pop("fingerprint"))
             return Faces(**stored, fingerprint=mark, source=source, report=report)
         except UserError:
-            print(f"The cache file {path.name} is damaged; reading the data again.")
+            print(f"The cache file {path.name} is damaged or of another version: read again.")
     arrays, report = read_arrays()
     # Another processor may round a drawn pixel otherwise; the version says which faces they are.
     mark = key if source == "synthetic" else fingerprint(arrays)

@@ -47,6 +47,14 @@ def own_environment(monkeypatch, shared_home):
     monkeypatch.setenv("FER_HOME", str(shared_home))
 
 
+@pytest.fixture(scope="session")
+def fresh_home(tmp_path_factory):
+    """A home that is empty at first, as on a new machine: all notebooks that are run at `smoke`, by
+    papermill and in a browser, share their runs in it.
+    """
+    return tmp_path_factory.mktemp("fresh")
+
+
 @pytest.fixture
 def home(own_environment, tmp_path, monkeypatch):
     """An empty FER_HOME, nothing published, one thread; SIGTERM's handler is put back."""

@@ -331,25 +331,17 @@ def test_averages_and_drawn_faces_may_be_shown():
 # ---------------------------------------------------------------- they run
 
 
-@pytest.fixture(scope="session")
-def fresh_home(tmp_path_factory):
-    """An empty FER_HOME without FER_DATA, as on a new machine; the notebooks share its runs."""
-    folder = tmp_path_factory.mktemp("home")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FER_HOME", str(folder))
-        patch.delenv("FER_DATA", raising=False)
-        yield folder
-
-
 @pytest.mark.parametrize("name", [path.stem for path in PATHS])
-def test_notebook_runs_in_smoke(name, fresh_home):
+def test_notebook_runs_in_smoke(name, fresh_home, monkeypatch):
+    monkeypatch.setenv("FER_HOME", str(fresh_home))
     index = series.run(profile="smoke", names=[name], out=fresh_home / "reports" / name)
     executed = (index.parent / f"{name}.ipynb").read_text(encoding="utf-8")
     assert "synthetic faces" in executed, "a figure made on synthetic faces says so"
 
 
 @pytest.mark.parametrize("path", PATHS[:1], ids=lambda path: path.stem)
-def test_plain_papermill_runs_from_any_folder(path, fresh_home, tmp_path):
+def test_plain_papermill_runs_from_any_folder(path, fresh_home, tmp_path, monkeypatch):
+    monkeypatch.setenv("FER_HOME", str(fresh_home))
     command = [sys.executable, "-m", "papermill", str(path), "out.ipynb", "-p", "PROFILE", "smoke"]
     done = subprocess.run(
         command, cwd=tmp_path, env=dict(os.environ), capture_output=True, text=True

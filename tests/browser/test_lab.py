@@ -45,7 +45,7 @@ def copy(notebook: Path, target: Path, parameters: dict) -> None:
 
 
 @pytest.fixture(scope="module")
-def lab(browser, tmp_path_factory):
+def lab(browser, fresh_home, tmp_path_factory):
     """The address of a JupyterLab of its own, with copies of the notebooks at `smoke`."""
     room = tmp_path_factory.mktemp("lab")
     (room / "notebooks").mkdir()
@@ -59,7 +59,7 @@ def lab(browser, tmp_path_factory):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     places = dict(JUPYTER_CONFIG_DIR="config", JUPYTER_DATA_DIR="data", JUPYTER_RUNTIME_DIR="run")
-    places |= dict(IPYTHONDIR="ipython", FER_HOME="home")
+    places |= dict(IPYTHONDIR="ipython", FER_HOME=fresh_home)
     environment = os.environ | {name: str(room / place) for name, place in places.items()}
     environment |= {"OMP_NUM_THREADS": "1"}  # two notebooks run at a time
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"]
