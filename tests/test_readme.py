@@ -34,6 +34,15 @@ def test_each_row_names_a_run_of_the_default_seed_and_has_its_numbers():
         assert minutes == f"{float(row['minutes']):.1f}, {row['device']}", name
 
 
+def test_the_table_of_benchmarks_has_rows_that_were_measured():
+    measured = (ROOT / "tests/benchmarks/measured.md").read_text("utf-8").splitlines()
+    section = README.partition("### Speed\n")[2].partition("\n### ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("|")]
+    assert len(rows) > 10 and set(rows) <= set(measured)
+    missed = [cells(row)[0] for row in measured if "| missed" in row]
+    assert f"Missed targets: {'; '.join(missed)}." in measured
+
+
 def test_every_notebook_is_listed():
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
         assert f"(notebooks/{path.name})" in README
