@@ -50,9 +50,12 @@ def own_environment(monkeypatch, shared_home):
 @pytest.fixture(scope="session")
 def fresh_home(tmp_path_factory):
     """A home that is empty at first, as on a new machine: all notebooks that are run at `smoke`, by
-    papermill and in a browser, share their runs in it.
+    papermill and in a browser, share their runs in it, whichever worker of pytest-xdist asks.
     """
-    return tmp_path_factory.mktemp("fresh")
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "fresh_home"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @pytest.fixture

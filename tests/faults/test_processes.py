@@ -7,17 +7,19 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
 
 import nbformat
 import patterns
+import psutil
 import pytest
 import small_notebooks
 import torch
 from patterns import train_or_load
 
 import fer_utils
-from fer_utils import data, files, runs, series
+from fer_utils import data, files, runs
 from fer_utils.cluster import elsewhere
 from fer_utils.runs import Job, RunError
 
@@ -81,7 +83,7 @@ def test_papermill_ended_in_a_training_costs_no_finished_epoch(home, tmp_path):
     process.communicate(timeout=60)
     time.sleep(1)  # its kernel, an orphan, may be in the middle of a step
     for kernel in orphans(home):
-        os.kill(kernel, signal.SIGKILL)
+        kernel.kill()
     (path,) = home.glob("runs/*/checkpoint.pt")
     done = len(runs.read_checkpoint(path)["history"])
     assert done > 0
@@ -91,25 +93,23 @@ def test_papermill_ended_in_a_training_costs_no_finished_epoch(home, tmp_path):
     assert [row["epoch"] for row in state.history] == list(range(1, done + 1))
 
 
-def orphans(home) -> list[int]:
-    """Processes that still have this home in their environment."""
+def orphans(home) -> list[psutil.Process]:
+    """Processes that have this home in their environment, this one apart."""
     found = []
-    for path in series.Path("/proc").glob("[0-9]*/environ"):
-        try:
-            if f"FER_HOME={home}".encode() in path.read_bytes() and path.parent.name.isdigit():
-                found.append(int(path.parent.name))
-        except OSError:
-            continue
-    return [number for number in found if number != os.getpid()]
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.environ().get("FER_HOME") == str(home):
+                found.append(process)
+    return [process for process in found if process.pid != os.getpid()]
 
 
 def kill_workers(home):
     """End loky's processes once the short run is finished and the long one has two epochs."""
     while not (list(home.glob("runs/short*/run.json")) and list(home.glob("runs/long*/prev*"))):
         time.sleep(0.05)
-    for number in orphans(home):
-        if b"popen_loky" in series.Path(f"/proc/{number}/cmdline").read_bytes():
-            os.kill(number, signal.SIGKILL)
+    for child in psutil.Process().children(recursive=True):
+        if any("popen_loky" in word for word in child.cmdline()):
+            child.kill()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
