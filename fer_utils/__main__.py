@@ -18,6 +18,9 @@ def main(arguments: list[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="replace")
     options = parser().parse_args(arguments)
+    from fer_utils import machine
+
+    machine.terminate_as_interrupt()
     commands = dict(run=run_series, fetch=fetch_data, train=train_models, publish=publish_results)
     try:
         commands[options.command](options)
@@ -87,9 +90,8 @@ def train_models(options) -> None:
     """`train`: the runs of some names; it never reads the test split."""
     import torch
 
-    from fer_utils import cluster, data, experiments, publish, runs, series
+    from fer_utils import cluster, data, experiments, publish, runs
 
-    series.terminate_as_interrupt()
     for name in ("epochs", "threads"):
         if (number := getattr(options, name)) is not None and number < 1:
             raise UserError(f"--{name} takes a whole number from 1 on.")

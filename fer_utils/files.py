@@ -43,7 +43,7 @@ def read_json(path: Path) -> dict:
     raise damaged(path)
 
 
-def seal(value: dict) -> str:
+def seal(value: dict | list) -> str:
     """sha256 (hex) of plain values, in any order of their names."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 

@@ -7,7 +7,6 @@ run only after `execute` has checked it.
 
 import io
 import os
-import signal
 import time
 from pathlib import Path
 from textwrap import indent
@@ -17,7 +16,7 @@ import papermill
 from ipykernel.kernelspec import get_kernel_dict
 from jupyter_client import AsyncKernelManager, kernelspec
 
-from fer_utils import ROOT, UserError, home
+from fer_utils import ROOT, UserError, home, machine
 from fer_utils.progress import clock
 from fer_utils.report import write_report
 
@@ -41,11 +40,6 @@ def seconds(notebook: Path) -> int:
 
 class NotebookFailed(UserError):
     """A notebook did not run from its first cell to its last; the message says where and why."""
-
-
-def terminate_as_interrupt() -> None:
-    """From now on SIGTERM acts as Ctrl+C: the training or notebook that runs ends cleanly."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def select(names=None) -> list[Path]:
@@ -78,7 +72,7 @@ def run(data="auto", profile="short", seed=42, names=None, out=None, keep_going=
     run); what it got done is kept as NN_name.failed.ipynb. Ctrl+C and SIGTERM stop the running
     notebook cleanly and raise KeyboardInterrupt.
     """
-    terminate_as_interrupt()
+    machine.terminate_as_interrupt()
     chosen, results = select(names), {}
     out = Path(out or home() / "reports" / time.strftime("%Y-%m-%d_%H-%M-%S")).resolve()
     out.mkdir(parents=True, exist_ok=True)

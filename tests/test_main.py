@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -248,3 +249,9 @@ def test_an_interrupt_is_130(table, monkeypatch):
 
     monkeypatch.setattr(runs, "train_run", stopped)
     assert main(["train", "shallow", "--data", table]) == 130
+
+
+def test_sigterm_ends_every_command_as_ctrl_c_does(home, monkeypatch):
+    """Without a training, too: `fetch` has a temporary folder to clear."""
+    monkeypatch.setattr(fetching, "fetch", lambda *_: signal.raise_signal(signal.SIGTERM))
+    assert main(["fetch"]) == 130

@@ -3,13 +3,13 @@
 import gzip
 import io
 import os
-import signal
 import tarfile
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from making import within
 from PIL import Image, ImageFile
 
 from fer_utils import data
@@ -18,11 +18,8 @@ from fer_utils.data import DataError
 
 @pytest.fixture(autouse=True)
 def thirty_seconds():
-    """A reader that hangs, on a pipe for example, fails instead."""
-    signal.signal(signal.SIGALRM, lambda *_: pytest.fail("it hangs"))
-    signal.alarm(30)
-    yield
-    signal.alarm(0)
+    with within(30):
+        yield
 
 
 def refusal(path) -> str:

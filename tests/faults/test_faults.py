@@ -8,22 +8,19 @@ import io
 import os
 import pickle
 import signal
-import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import patterns
 import pytest
 import torch
+from making import raise_after, start, stopped_run
 from patterns import train_or_load
 
-import fer_utils
 from fer_utils import UserError, runs, training
 from fer_utils.__main__ import main
 from fer_utils.runs import Job, RunError
 
-TESTS = Path(patterns.__file__).parent
 RECIPE = replace(patterns.RECIPE, epochs=6)
 TRAIN = """
 import dataclasses, patterns
@@ -49,27 +46,6 @@ def faces():
     return patterns.faces()
 
 
-def start(*arguments, **environment):
-    """A Python process with one thread in its own session, its output as one unbuffered pipe."""
-    search = os.pathsep.join([str(TESTS), str(fer_utils.ROOT)])
-    variables = dict(
-        PYTHONPATH=search,
-        OMP_NUM_THREADS="1",
-        PYTHONUNBUFFERED="1",
-        PYTHONIOENCODING="utf-8",
-        CUDA_VISIBLE_DEVICES="",
-    )
-    return subprocess.Popen(
-        [sys.executable, *arguments],
-        env={**os.environ, **variables, **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        encoding="utf-8",
-        start_new_session=True,
-    )
-
-
 def read_until(process, word):
     """The output's lines up to the first that holds `word`."""
     lines = []
@@ -89,32 +65,6 @@ def csv(tmp_path):
     """A command that trains for a few seconds."""
     patterns.write_csv(tmp_path / "faces.csv", {"train": 140, "validation": 14, "test": 14})
     return ["train", "hidden_layer", "--data", str(tmp_path / "faces.csv"), "--threads", "1"]
-
-
-def stop():
-    raise KeyboardInterrupt
-
-
-def raise_after(epochs, stop, monkeypatch):
-    """Let a training stop, as by Ctrl+C, once the checkpoint of so many epochs is written."""
-    whole = training.train
-
-    def stopped(*arguments):
-        for _, row in zip(range(epochs), whole(*arguments)):
-            yield row
-        stop()
-
-    monkeypatch.setattr(runs, "train", stopped)
-
-
-def stopped_run(home, faces, monkeypatch, epochs=3):
-    """The folder of a training that was stopped after so many epochs."""
-    with monkeypatch.context() as patch:
-        raise_after(epochs, stop, patch)
-        with pytest.raises(KeyboardInterrupt):
-            train_or_load(RECIPE, faces)
-    (checkpoint,) = home.glob("runs/*/checkpoint.pt")
-    return checkpoint.parent
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +127,7 @@ def test_the_same_command_goes_on_after_a_signal(csv, sent, monkeypatch, capsys)
 
 
 def test_an_interrupt_in_a_notebook_names_the_epoch_and_passes_on(home, faces, monkeypatch, capsys):
-    stopped_run(home, faces, monkeypatch, epochs=2)
+    stopped_run(home, faces, monkeypatch, RECIPE, 2)
     assert capsys.readouterr().out.splitlines()[-1] == (
         "Stopped after epoch 2 of 6; run again to go on."
     )
@@ -187,7 +137,7 @@ def test_an_interrupt_in_a_notebook_names_the_epoch_and_passes_on(home, faces, m
 
 
 def test_stopped_between_the_last_epoch_and_the_end(home, faces, uninterrupted, monkeypatch):
-    stopped_run(home, faces, monkeypatch, epochs=6)
+    stopped_run(home, faces, monkeypatch, RECIPE, 6)
     assert len(train_or_load(RECIPE, faces).history) == 6
     assert weights(home) == uninterrupted
 
@@ -216,7 +166,7 @@ DAMAGE = {
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(
     home, faces, uninterrupted, monkeypatch, damage, capsys
 ):
-    folder = stopped_run(home, faces, monkeypatch)
+    folder = stopped_run(home, faces, monkeypatch, RECIPE, 3)
     checkpoint = folder / "checkpoint.pt"
     checkpoint.write_bytes(bad := damage(checkpoint.read_bytes()))
     capsys.readouterr()
@@ -231,7 +181,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(
 def test_two_damaged_checkpoints_mean_training_from_the_start(
     home, faces, uninterrupted, monkeypatch, capsys
 ):
-    folder = stopped_run(home, faces, monkeypatch)
+    folder = stopped_run(home, faces, monkeypatch, RECIPE, 3)
     for path in folder.glob("*.pt"):
         path.write_bytes(b"damaged")
     capsys.readouterr()
@@ -256,7 +206,7 @@ class Forged:
 def test_a_forged_checkpoint_is_refused_and_its_payload_not_run(
     home, faces, tmp_path, monkeypatch, form, capsys
 ):
-    folder = stopped_run(home, faces, monkeypatch)
+    folder = stopped_run(home, faces, monkeypatch, RECIPE, 3)
     trap, forged = tmp_path / "payload ran", Forged(tmp_path / "payload ran")
     if form == "torch":
         torch.save({"model": forged}, buffer := io.BytesIO())
@@ -290,7 +240,7 @@ def full_disk(*_):
 def test_a_full_disk_is_one_clear_error_and_costs_one_epoch(
     home, faces, uninterrupted, monkeypatch, capsys
 ):
-    folder = stopped_run(home, faces, monkeypatch)
+    folder = stopped_run(home, faces, monkeypatch, RECIPE, 3)
     kept = (folder / "checkpoint.pt").read_bytes()
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full_disk)
@@ -305,7 +255,7 @@ def test_a_full_disk_is_one_clear_error_and_costs_one_epoch(
 
 
 def test_a_full_disk_at_the_very_end_leaves_no_half_finished_run(home, faces, monkeypatch):
-    stopped_run(home, faces, monkeypatch, epochs=6)
+    stopped_run(home, faces, monkeypatch, RECIPE, 6)
     with monkeypatch.context() as patch:
         patch.setattr(runs, "write_record", full_disk)  # weights are there, the record is not
         with pytest.raises(RunError, match="No space left"):
@@ -323,7 +273,7 @@ def test_a_full_disk_on_the_command_line(home, tmp_path, monkeypatch, capsys):
 
 
 def test_an_exploding_loss_does_not_overwrite_the_last_good_epoch(home, faces, monkeypatch):
-    folder = stopped_run(home, faces, monkeypatch)
+    folder = stopped_run(home, faces, monkeypatch, RECIPE, 3)
     kept = (folder / "checkpoint.pt").read_bytes()
     with monkeypatch.context() as patch:
         no_number = torch.tensor(float("nan"), requires_grad=True)

@@ -4,7 +4,6 @@ value. 60 cases a reader; FER_FUZZ=1000 asks for more.
 
 import io
 import os
-import signal
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +12,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from making import within
 from patterns import train_or_load
 from PIL import Image
 
@@ -49,11 +49,8 @@ def damage(draw):
 
 @pytest.fixture(autouse=True)
 def never_long():
-    """A reader that hangs fails instead."""
-    signal.signal(signal.SIGALRM, lambda *_: pytest.fail("it hangs"))
-    signal.alarm(120 * max(1, fuzzed.max_examples // 60))
-    yield
-    signal.alarm(0)
+    with within(120 * max(1, fuzzed.max_examples // 60)):
+        yield
 
 
 def value_or_error(read, expected=None):

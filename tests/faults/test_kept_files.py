@@ -5,13 +5,12 @@ Finished runs, own and published, folds, claims; changed data, recipes; exit cod
 
 import os
 import re
-import subprocess
-import sys
 from dataclasses import replace
 
 import patterns
 import pytest
 import torch
+from making import raise_after, start, stopped_run
 from patterns import train_or_load
 
 import fer_utils
@@ -142,18 +141,7 @@ def test_changed_training_code_is_said(monkeypatch, capsys):
 
 def test_the_newest_checkpoint_is_told_by_its_name_not_by_the_clock(home, monkeypatch, capsys):
     faces, recipe = patterns.faces(), replace(RECIPE, epochs=4)
-    whole = runs.train
-
-    def stopped(*arguments):
-        for _, row in zip(range(3), whole(*arguments)):
-            yield row
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(runs, "train", stopped)
-        with pytest.raises(KeyboardInterrupt):
-            train_or_load(recipe, faces)
-    (checkpoint,) = home.glob("runs/*/checkpoint.pt")
+    checkpoint = stopped_run(home, faces, monkeypatch, recipe, 3) / "checkpoint.pt"
     os.utime(checkpoint, (0, 0))  # as if the clock had gone back
     train_or_load(recipe, faces)
     assert "going on after epoch 3" in capsys.readouterr().out
@@ -161,14 +149,12 @@ def test_the_newest_checkpoint_is_told_by_its_name_not_by_the_clock(home, monkey
 
 def test_a_gpu_without_room_is_one_sentence_and_costs_one_epoch(monkeypatch, capsys):
     faces, recipe = patterns.faces(), replace(RECIPE, epochs=3)
-    whole = runs.train
 
-    def full(*arguments):
-        yield next(whole(*arguments))
+    def full():
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
 
     with monkeypatch.context() as patch:
-        patch.setattr(runs, "train", full)
+        raise_after(1, full, patch)
         with pytest.raises(RunError, match="GPU's memory: .*run again to go on"):
             train_or_load(recipe, faces)
     capsys.readouterr()
@@ -179,13 +165,12 @@ def test_a_gpu_without_room_is_one_sentence_and_costs_one_epoch(monkeypatch, cap
 # ---------------------------------------------------------------- exit codes
 
 
-def command(code: str) -> subprocess.CompletedProcess:
-    """A Python process that runs some code and ends with what `main` returns as `done`."""
+def command(code: str) -> tuple[int, str]:
+    """What a process ends with and prints that runs some code, then ends with its `done`."""
     code = f"import sys\nfrom fer_utils.__main__ import main\n{code}\nsys.exit(done)"
-    place = {"PYTHONPATH": str(fer_utils.ROOT), "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [sys.executable, "-c", code], env=os.environ | place, capture_output=True, text=True
-    )
+    process = start("-c", code)
+    told, _ = process.communicate(timeout=120)
+    return process.returncode, told
 
 
 def test_a_users_error_ends_with_2_and_without_a_traceback(capsys):
@@ -196,8 +181,8 @@ def test_a_users_error_ends_with_2_and_without_a_traceback(capsys):
 
 def test_a_bug_keeps_its_traceback_and_1():
     broken = "from fer_utils import data\ndata.load = lambda source: [][1]\n"
-    done = command(broken + "done = main(['train', 'deep'])")
-    assert done.returncode == 1 and "IndexError" in done.stderr and "Traceback" in done.stderr
+    code, told = command(broken + "done = main(['train', 'deep'])")
+    assert code == 1 and "IndexError" in told and "Traceback" in told
 
 
 @pytest.mark.parametrize("error", ["ValueError", "RuntimeError", "KeyError"])
@@ -219,6 +204,6 @@ def test_ctrl_c_ends_with_130(monkeypatch):
 
 
 def test_help_does_not_wait_for_torch():
-    done = command("try:\n    main(['--help'])\nexcept SystemExit as e:\n    done = e.code\n"
-                   "assert 'torch' not in sys.modules, 'torch'")  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    asked = "try:\n    main(['--help'])\nexcept SystemExit as e:\n    done = e.code\n"
+    code, told = command(asked + "assert 'torch' not in sys.modules, 'torch'")
+    assert code == 0 and "usage" in told, told

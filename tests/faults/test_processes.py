@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -16,6 +15,7 @@ import psutil
 import pytest
 import small_notebooks
 import torch
+from making import start, stopped_run
 from patterns import train_or_load
 
 import fer_utils
@@ -24,8 +24,6 @@ from fer_utils.cluster import elsewhere
 from fer_utils.runs import Job, RunError
 
 pytestmark = pytest.mark.usefixtures("home")
-TESTS = os.path.dirname(patterns.__file__)
-SETUP = f"import sys; sys.path.insert(0, {TESTS!r})"
 TRAIN = """
 import patterns
 from dataclasses import replace
@@ -41,22 +39,9 @@ def printed(path) -> str:
     return "".join(output.get("text", "") for output in outputs)
 
 
-def start(*command) -> subprocess.Popen:
-    """A Python process with one thread, which finds this copy of fer_utils."""
-    place = {"PYTHONPATH": str(fer_utils.ROOT), "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        [sys.executable, *map(str, command)],
-        env=os.environ | place,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-
-
 def test_four_notebooks_at_once_train_each_run_once_and_all_are_right(home, tmp_path):
     """Through papermill, on an empty cache: one trains, the others wait and read its run."""
-    sources = [small_notebooks.write(tmp_path / f"0{n}_n.ipynb", SETUP, TRAIN) for n in range(4)]
+    sources = [small_notebooks.write(tmp_path / f"0{n}_n.ipynb", TRAIN) for n in range(4)]
     outs = [tmp_path / f"out_{source.name}" for source in sources]
     papermill = ["-m", "papermill", "--kernel", "python3"]
     processes = [start(*papermill, *pair) for pair in zip(sources, outs)]
@@ -73,7 +58,7 @@ def test_four_notebooks_at_once_train_each_run_once_and_all_are_right(home, tmp_
 def test_papermill_ended_in_a_training_costs_no_finished_epoch(home, tmp_path):
     """Bare papermill passes no signal on to its kernel: the epochs are on disk all the same."""
     train = TRAIN.replace("epochs=12", "epochs=400")
-    source = small_notebooks.write(tmp_path / "01_n.ipynb", SETUP, train)
+    source = small_notebooks.write(tmp_path / "01_n.ipynb", train)
     process = start("-m", "papermill", "--kernel", "python3", source, tmp_path / "out.ipynb")
     deadline = time.monotonic() + 100
     while not list(home.glob("runs/*/previous.pt")):
@@ -129,16 +114,7 @@ def test_a_killed_worker_of_loky_is_named_and_costs_no_finished_run(home, tmp_pa
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 def test_a_training_stopped_and_resumed_on_a_gpu_ends(home, monkeypatch):
-    recipe, faces, whole = replace(patterns.RECIPE, epochs=4), patterns.faces(), runs.train
-
-    def stopped(*arguments):
-        for _, row in zip(range(2), whole(*arguments)):
-            yield row
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(runs, "train", stopped)
-        with pytest.raises(KeyboardInterrupt):
-            train_or_load(recipe, faces)
+    recipe, faces = replace(patterns.RECIPE, epochs=4), patterns.faces()
+    stopped_run(home, faces, monkeypatch, recipe, 2)
     run = train_or_load(recipe, faces)
     assert len(run.history) == 4 and len(run.filters) == 5
