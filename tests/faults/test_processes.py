@@ -24,12 +24,29 @@ from fer_utils.cluster import elsewhere
 from fer_utils.runs import Job, RunError
 
 pytestmark = pytest.mark.usefixtures("home")
+# Kernels start one after another: jupyter_client picks ports that it does not hold, so two that
+# start at once may get the same. Then the trainings start at once.
+MEET = """
+import time
+from pathlib import Path
+Path("here_{n}").touch()
+while len(list(Path().glob("here_*"))) < 4:
+    time.sleep(0.05)
+"""
 TRAIN = """
 import patterns
 from dataclasses import replace
 run = patterns.train_or_load(replace(patterns.RECIPE, epochs=12))
 print("weights", sum(t.sum().item() for t in run.model().state_dict().values()))
 """
+
+
+def wait_for(folder, pattern, process):
+    """Until a file of this pattern is there, which this process makes."""
+    deadline = time.monotonic() + 100
+    while not list(folder.glob(pattern)):
+        assert time.monotonic() < deadline and process.poll() is None, f"no {pattern}"
+        time.sleep(0.05)
 
 
 def printed(path) -> str:
@@ -41,10 +58,12 @@ def printed(path) -> str:
 
 def test_four_notebooks_at_once_train_each_run_once_and_all_are_right(home, tmp_path):
     """Through papermill, on an empty cache: one trains, the others wait and read its run."""
-    sources = [small_notebooks.write(tmp_path / f"0{n}_n.ipynb", TRAIN) for n in range(4)]
-    outs = [tmp_path / f"out_{source.name}" for source in sources]
-    papermill = ["-m", "papermill", "--kernel", "python3"]
-    processes = [start(*papermill, *pair) for pair in zip(sources, outs)]
+    papermill = ["-m", "papermill", "--kernel", "python3", "--cwd", tmp_path]
+    outs, processes = [tmp_path / f"out_{n}.ipynb" for n in range(4)], []
+    for n, out in enumerate(outs):
+        source = small_notebooks.write(tmp_path / f"0{n}_n.ipynb", MEET.format(n=n), TRAIN)
+        processes.append(start(*papermill, source, out))
+        wait_for(tmp_path, f"here_{n}", processes[-1])
     told = [process.communicate(timeout=200)[0] for process in processes]
     assert [process.returncode for process in processes] == [0] * 4, told
     texts = [printed(out) for out in outs]
@@ -60,10 +79,7 @@ def test_papermill_ended_in_a_training_costs_no_finished_epoch(home, tmp_path):
     train = TRAIN.replace("epochs=12", "epochs=400")
     source = small_notebooks.write(tmp_path / "01_n.ipynb", train)
     process = start("-m", "papermill", "--kernel", "python3", source, tmp_path / "out.ipynb")
-    deadline = time.monotonic() + 100
-    while not list(home.glob("runs/*/previous.pt")):
-        assert time.monotonic() < deadline and process.poll() is None, "no training"
-        time.sleep(0.05)
+    wait_for(home, "runs/*/previous.pt", process)
     os.killpg(process.pid, signal.SIGTERM)
     process.communicate(timeout=60)
     time.sleep(1)  # its kernel, an orphan, may be in the middle of a step
