@@ -9,19 +9,23 @@ where they run through zero.
 import os
 from collections.abc import Mapping, Sequence
 from html import escape
-from itertools import cycle
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from IPython.core.pylabtools import print_figure
-from IPython.display import Image, display
+from IPython.display import Image, Markdown, display
 
 from fer_utils import CLASSES, SPLITS
 
 PALETTE = sns.color_palette("colorblind")
 COLOURS = dict(zip(CLASSES, (PALETTE[i] for i in (3, 5, 4, 1, 7, 0, 9)), strict=True))
+# One colour a class, a model and a kind of layer in the whole series: see `hue`.
+MODELS = ("fully_connected", "hidden_layer", "shallow", "deep", "deeper")
+LAYERS = ("convolution", "hidden layer", "scores")
+HUES = COLOURS | dict(zip(MODELS, (PALETTE[i] for i in (7, 5, 0, 1, 2)), strict=True))
+HUES |= dict(zip(LAYERS, (PALETTE[i] for i in (9, 4, 8)), strict=True))
 MARKERS = dict(zip(CLASSES, "vXPosD^", strict=True))
 REDUCED = """Each face is reduced to 6 × 6 values: the people in FER2013 were never asked.
 Run the notebook on your own copy of the data to see the faces."""
@@ -35,16 +39,28 @@ def style() -> None:
     sns.set_theme(style="ticks", palette="colorblind", font_scale=0.8, rc=look)
 
 
-def show(fig: plt.Figure, alt: str, faces=None) -> None:
+def show(fig: plt.Figure, alt: str, faces=None, title: str = "") -> None:
     """Display a figure once, as PNG with `alt` (one sentence: what it shows), and close it.
 
-    With `faces` (a `data.Faces`) that are synthetic, the figure says so under itself.
-    Outside a notebook nothing is drawn on the screen. Introduced in notebook 01.
+    title: what came out, made from the numbers drawn; it stands above. With `faces` (a
+    `data.Faces`) that are synthetic, the figure says so under itself. Outside a notebook nothing is
+    drawn on the screen. Introduced in notebook 01.
     """
+    if title:
+        display(Markdown(f"**{title}**"))
     if getattr(faces, "synthetic", False):
         note(fig, "synthetic faces")
     display(Image(print_figure(fig, bbox_inches=None), alt=alt))
     plt.close(fig)
+
+
+def hue(name: str, number: int = 0):
+    """The series' colour of the class, model or kind of layer that a label names, lighter for the
+    seminar's; where it names none, the palette's colour of this number. Introduced in notebook 03.
+    """
+    known = [each for each in HUES if each.replace("_", " ") in name.lower().replace("_", " ")]
+    colour = HUES[max(known, key=len)] if known else PALETTE[number % len(PALETTE)]
+    return sns.blend_palette([colour, "white"], 5)[2] if "seminar" in name else colour
 
 
 class Table:
@@ -130,7 +146,8 @@ def curves(runs: Mapping[str, Sequence[dict]], metric: str = "loss") -> plt.Figu
     """
     columns = {1: 1, 2: 2, 4: 2}.get(len(runs), 3)
     fig, axes = panels(len(runs), columns, max(5 / columns, 2.8), 2.6, sharey=True)
-    for ax, (title, history), colour in zip(axes, runs.items(), cycle(PALETTE), strict=False):
+    for number, (ax, (title, history)) in enumerate(zip(axes, runs.items(), strict=False)):
+        colour = hue(title, number)
         table = pd.DataFrame(history).set_index("epoch") * (100 if metric == "accuracy" else 1)
         lines = table[[f"validation_{metric}", f"train_{metric}"]]
         look = dict(color=colour, style=["-", "--"], marker=".", markersize=4, clip_on=False)
@@ -182,7 +199,7 @@ def bars(values: Mapping, label: str, intervals=None, guess=None) -> plt.Figure:
     guess: the reader's MY_GUESS. Introduced in notebook 01.
     """
     fig, ax = plt.subplots(figsize=(6, 0.8 + 0.4 * len(values)), layout="constrained")
-    ax.barh(list(values), list(values.values()), color=PALETTE[0], alpha=0.8)
+    ax.barh(list(values), list(values.values()), color=[hue(name) for name in values], alpha=0.8)
     for name, value in values.items():
         low, high = (intervals or {}).get(name, (value, value))
         ax.plot([low, high], [name, name], color="black")
@@ -202,7 +219,8 @@ def recall_bars(recalls: Mapping[str, Sequence[float]]) -> plt.Figure:
     """
     percent = 100 * pd.DataFrame({name: np.asarray(r) for name, r in recalls.items()}, CLASSES)
     fig, ax = plt.subplots(figsize=(7.5, 3), layout="constrained")
-    percent.plot.bar(ax=ax, rot=0, width=0.84, legend=False, color=PALETTE, ylim=(0, 105))
+    hues = [hue(name, number) for number, name in enumerate(recalls)]
+    percent.plot.bar(ax=ax, rot=0, width=0.84, legend=False, color=hues, ylim=(0, 105))
     ax.set_ylabel("recall, percent")
     for container in ax.containers:
         ax.bar_label(container, fmt="%.0f", fontsize=7)

@@ -1,7 +1,9 @@
 """The author's room: what writes data/published and the notebooks' outputs. No reader enters it."""
 
 import hashlib
+import json
 import os
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +12,7 @@ from unittest.mock import patch  # sets environment variables for a while, nothi
 import nbformat
 import pandas as pd
 import torch
+from nbformat.v4 import new_code_cell
 
 from fer_utils import data, experiments, files, home, ledger, runs, series
 from fer_utils.models import build, multiply_adds, parameters
@@ -109,11 +112,11 @@ def publish_notebooks(source: str = "auto", names=None) -> None:
     with patch.dict(os.environ, FER_HOME=str(room), FER_HIDE_FACES="1"):
         for row in [] if faces.synthetic else ledger.published_rows():
             ledger.keep(row, faces)  # so that the ledger of notebook 09 is full
-        out = series.run(source, names=names).parent
+        out = series.run(source, names=names, prepare=ask).parent
         showing = set() if faces.synthetic else publish_claims(faces)
         again = [notebook.stem for notebook in chosen if notebook.stem[:2] in showing]
         if again:
-            series.run(source, names=again, out=out)
+            series.run(source, names=again, out=out, prepare=ask)
     for notebook in [] if faces.synthetic else chosen:
         publish_outputs(out / f"{notebook.stem}.ipynb", notebook)
 
@@ -131,18 +134,35 @@ def publish_claims(faces) -> set[str]:
     return {"09", *kept["notebook"][changed]} if changed.any() else set()
 
 
+NUMBER = re.compile(r"([^\s(*]+)<!--\{(.+?)\}-->")  # in prose: 17.2<!--{cost:.1f}-->
+
+
+def numbers(notebook) -> list[tuple[str, str]]:
+    """The numbers in a notebook's prose and what each is made of, as in an f-string."""
+    return NUMBER.findall("\n".join(c.source for c in notebook.cells if c.cell_type == "markdown"))
+
+
+def ask(notebook) -> None:
+    """Append a cell that prints what the numbers in the prose are in this run."""
+    asked = ", ".join(f"{what!r}: f'''{{{what}}}'''" for _, what in numbers(notebook))
+    source = f"import json\nprint(json.dumps({{{asked}}}))"
+    notebook.cells.append(new_code_cell(source, metadata={"tags": ["numbers"]}))
+
+
 def source_hash(notebook) -> str:
     """The sha256 (hex) of all code cells' sources: outputs kept under it are fresh."""
     codes = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    own = [c for c in codes if "injected-parameters" not in c.metadata.get("tags", [])]
+    added = {"injected-parameters", "numbers"}
+    own = [c for c in codes if not added.intersection(c.metadata.get("tags", []))]
     return hashlib.sha256("\0".join(cell.source for cell in own).encode()).hexdigest()
 
 
 def publish_outputs(executed_path: Path, notebook_path: Path) -> None:
     """Write the outputs of an executed copy back into the notebook in notebooks/.
 
-    Only outputs move: neither papermill's cell and metadata nor widget states come along.
-    Execution counts become 1..n, `fer_source_hash` and, where it is new, `fer_seconds` are set.
+    Only outputs move, and numbers into the prose: neither papermill's cell and metadata nor widget
+    states come along. Execution counts become 1..n; `fer_source_hash`, `fer_numbers` (what `ask`
+    printed) and, where it is new, `fer_seconds` are set.
     Raises NotebookFailed when the copy did not run to its end or the notebook's code has changed
     since.
     """
@@ -151,6 +171,10 @@ def publish_outputs(executed_path: Path, notebook_path: Path) -> None:
     if source_hash(executed) != code:
         raise series.NotebookFailed(f"{notebook_path} has changed since it was run: run it again.")
     outputs = {cell.id: cell.outputs for cell in executed.cells if cell.cell_type == "code"}
+    found = json.loads(executed.cells[-1].outputs[0].text)
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = NUMBER.sub(lambda n: f"{found[n[2]]}<!--{{{n[2]}}}-->", cell.source)
     for number, cell in enumerate(series.code_cells(notebook), 1):
         cell.outputs, cell.execution_count = outputs[cell.id], number
         for output in cell.outputs:
@@ -159,5 +183,5 @@ def publish_outputs(executed_path: Path, notebook_path: Path) -> None:
     seconds = notebook.metadata.get("fer_seconds", round(executed.metadata.papermill.duration))
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     kept = dict(kernelspec=kernel, language_info={"name": "python"}, fer_seconds=seconds)
-    notebook.metadata = kept | {"fer_source_hash": code}
+    notebook.metadata = kept | {"fer_source_hash": code, "fer_numbers": found}
     files.write_atomic(notebook_path, f"{nbformat.writes(notebook)}\n".encode())

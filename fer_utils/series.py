@@ -60,13 +60,16 @@ def select(names=None) -> list[Path]:
 # ---------------------------------------------------------------- run
 
 
-def run(data="auto", profile="short", seed=42, names=None, out=None, keep_going=False) -> Path:
+def run(
+    data="auto", profile="short", seed=42, names=None, out=None, keep_going=False, prepare=None
+) -> Path:
     """Execute the notebooks in order and return the path of the report's index.html.
 
     data      "auto", "synthetic", "fer2013", "fer2013-seminar-split" or a path
     profile   "smoke", "short" or "seminar"
     names     which notebooks, see `select`; all when None
     out       folder of the executed notebooks and the report, else a new one in reports/
+    prepare   what changes the copy of a notebook before it runs, as `publish` does
 
     Raises NotebookFailed when a notebook failed (with `keep_going` after the later ones have
     run); what it got done is kept as NN_name.failed.ipynb. Ctrl+C and SIGTERM stop the running
@@ -82,7 +85,7 @@ def run(data="auto", profile="short", seed=42, names=None, out=None, keep_going=
         print(f"{place}   {time_left(chosen, results)}", flush=True)
         started, status = time.monotonic(), "stopped"
         try:
-            execute(notebook, out / f"{notebook.stem}.ipynb", parameters)
+            execute(notebook, out / f"{notebook.stem}.ipynb", parameters, prepare=prepare)
             status = "done"
         except NotebookFailed as error:
             status = "failed"
@@ -99,10 +102,10 @@ def run(data="auto", profile="short", seed=42, names=None, out=None, keep_going=
     return out / "index.html"
 
 
-def execute(source: Path, target: Path, parameters: dict, timeout=None) -> None:
+def execute(source: Path, target: Path, parameters: dict, timeout=None, prepare=None) -> None:
     """Execute a copy of `source` with its folder as working directory and save it as `target`.
 
-    One cell may take `timeout` seconds; None is no limit.
+    One cell may take `timeout` seconds; None is no limit. `prepare` may change the copy before.
     Raises NotebookFailed, naming notebook, cell and error, unless the copy passes
     `check_executed`; then the copy is kept as <name>.failed.ipynb, and `target` is left alone.
     """
@@ -114,7 +117,10 @@ def execute(source: Path, target: Path, parameters: dict, timeout=None) -> None:
         options = dict(kernel_name="python3", kernel_manager_class=this_interpreter())
         options |= dict(cwd=source.parent, execution_timeout=timeout, progress_bar=False)
         streams = dict(coalesce_streams=True, stdout_file=Indented(), stderr_file=Indented())
-        papermill.execute_notebook(source, running, parameters, **options, **streams)
+        copy = nbformat.read(source, as_version=4)
+        if prepare:
+            prepare(copy)
+        papermill.execute_notebook(copy, running, parameters, **options, **streams)
         check_executed(running)
         os.replace(running, target)
     except Exception as error:

@@ -127,7 +127,7 @@ def test_another_split_is_refused_before_anything_runs(write, claims, monkeypatc
 
 def test_on_drawn_faces_notebooks_run_and_nothing_is_written(write, claims, monkeypatch, tmp_path):
     source = write("03_three", "open('ran.log', 'a').write('x')")
-    series.execute(source, tmp_path / "done.ipynb", VALUES)
+    series.execute(source, tmp_path / "done.ipynb", VALUES, prepare=publish.ask)
     publish.publish_outputs(tmp_path / "done.ipynb", source)
     published = read(source)
 
@@ -164,7 +164,7 @@ def test_code_that_does_not_run_whole_is_not_published(write, claims, monkeypatc
 
 def test_publish_moves_outputs_and_nothing_else(write, tmp_path):
     source = write("01_one", "6 * 7", "# nothing to see", "print('seen')")
-    series.execute(source, tmp_path / "done.ipynb", VALUES)
+    series.execute(source, tmp_path / "done.ipynb", VALUES, prepare=publish.ask)
     before = nbformat.read(source, as_version=4)
     publish.publish_outputs(tmp_path / "done.ipynb", source)
     after = nbformat.read(source, as_version=4)
@@ -177,13 +177,34 @@ def test_publish_moves_outputs_and_nothing_else(write, tmp_path):
     assert code[1].outputs[0]["execution_count"] == 2
     assert code[1].outputs[0]["data"]["text/plain"] == "42"
     assert code[3].outputs[0]["text"] == "seen\n"
-    assert set(after.metadata) == {"kernelspec", "language_info", "fer_source_hash", "fer_seconds"}
+    own = {"fer_source_hash", "fer_seconds", "fer_numbers"}
+    assert set(after.metadata) == {"kernelspec", "language_info", *own}
     assert after.metadata.fer_source_hash == publish.source_hash(before)
 
     before.cells[2].source = "6 * 8"
     nbformat.write(before, source)
     with pytest.raises(series.NotebookFailed, match="has changed since it was run"):
         publish.publish_outputs(tmp_path / "done.ipynb", source)
+
+
+def test_numbers_in_the_prose_are_those_of_the_run(write, tmp_path):
+    source = write("01_one", "cost = {'deep': 17.163}")
+    notebook = read(source)
+    said = (
+        "Deep costs **?<!--{cost[\"deep\"]:.1f}-->** points, (?<!--{cost['deep'] > 17}-->) and 3."
+    )
+    notebook.cells.append(new_markdown_cell(said))
+    nbformat.write(notebook, source)
+    for _ in range(2):  # once filled, they are filled again
+        series.execute(source, tmp_path / "done.ipynb", VALUES, prepare=publish.ask)
+        publish.publish_outputs(tmp_path / "done.ipynb", source)
+        after = read(source)
+        assert after.cells[-1].source == said.replace("?", "17.2", 1).replace("?", "True")
+        assert dict(publish.numbers(after)) == {
+            "17.2": 'cost["deep"]:.1f',
+            "True": "cost['deep'] > 17",
+        }
+        assert after.metadata.fer_numbers == {what: n for n, what in publish.numbers(after)}
 
 
 def test_source_hash_sees_code_only():
