@@ -16,6 +16,7 @@ import pandas as pd
 import seaborn as sns
 from IPython.core.pylabtools import print_figure
 from IPython.display import Image, Markdown, display
+from pandas.api.types import is_numeric_dtype
 
 from fer_utils import CLASSES, SPLITS
 
@@ -83,8 +84,11 @@ class Table:
         # The caption's letters: a random uuid would change the notebook at every run.
         uuid = "".join(filter(str.isalnum, self.caption))
         numbers = dict(precision=self.decimals, thousands=",", na_rep="–", escape="html")
+        sides = ["right" if is_numeric_dtype(kind) else "left" for kind in self.frame.dtypes]
+        sides = {f".col{n}": side for n, side in enumerate(sides)} | {".row_heading": "left"}
+        rules = [dict(selector=at, props=f"text-align: {side}") for at, side in sides.items()]
         style = self.frame.style.format(**numbers).set_caption(escape(self.caption))
-        return style.set_uuid(uuid).to_html()
+        return style.set_uuid(uuid).set_table_styles(rules).to_html()
 
 
 def face_grid(images: np.ndarray, titles=None, columns: int = 7, faces=None) -> plt.Figure:

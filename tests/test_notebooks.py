@@ -190,11 +190,14 @@ def check_questions_are_answered(notebook, path):
         asked = "?" in re.sub(r"(?s)<details>.*?</details>", "", section)
         assert not asked or "<summary>On FER2013</summary>" in section, section[:200]
     recall = "\n\n".join(cell.source for cell in rest).partition("## Five questions")[2]
-    assert recall.count("<details><summary>") == 5, "five questions with folded answers at the end"
+    asked = 0 if path.stem.startswith("00") else 5  # the map teaches nothing
+    assert recall.count("<details><summary>") == asked, "five questions with folded answers"
 
 
 def check_exercises(notebook, path):
     """Two to four, each with stars, a cell to fill in, a check, two hints, a solution apart."""
+    if path.stem.startswith("00"):  # the map teaches nothing
+        return
     _, rest = split_at_exercises(notebook)
     tasks = [cell for cell in rest if cell.cell_type == "code" and OPEN.search(cell.source)]
     stars = re.findall(r"\*\*\d · (★+)", "\n".join(cell.source for cell in rest))
