@@ -51,7 +51,8 @@ def show(fig: plt.Figure, alt: str, faces=None, title: str = "") -> None:
         display(Markdown(f"**{title}**"))
     if getattr(faces, "synthetic", False):
         note(fig, "synthetic faces")
-    display(Image(print_figure(fig, bbox_inches=None), alt=alt))
+    picture = Image(print_figure(fig, bbox_inches=None))
+    display(picture, metadata={"image/png": {"alt": alt}})  # IPython 7, Colab's, knows no `alt`
     plt.close(fig)
 
 

@@ -1,5 +1,6 @@
 """Published figures hold no face, say when faces are drawn, and carry their alt text."""
 
+import re
 from dataclasses import replace
 
 import matplotlib
@@ -83,7 +84,7 @@ def test_face_grid_refuses_another_size():
 @pytest.mark.parametrize("faces, stamped", [(DRAWN, True), (REAL, False), (None, False)])
 def test_show_stamps_synthetic_faces_and_closes(monkeypatch, faces, stamped):
     images = []
-    monkeypatch.setattr(plots, "display", images.append)
+    monkeypatch.setattr(plots, "display", lambda image, metadata: images.append(image))
     fig = plots.face_grid(DRAWN.images[:7])
     plots.show(fig, "Seven faces.", faces)
     assert ("synthetic faces" in text(fig)) == stamped
@@ -93,7 +94,7 @@ def test_show_stamps_synthetic_faces_and_closes(monkeypatch, faces, stamped):
 
 def test_the_stamp_keeps_the_note_on_reduced_faces(monkeypatch):
     monkeypatch.setenv("FER_HIDE_FACES", "1")
-    monkeypatch.setattr(plots, "display", lambda image: None)
+    monkeypatch.setattr(plots, "display", lambda *_, **more: None)
     fig = plots.face_grid(REAL.images[:7])
     plots.show(fig, "Seven faces.", DRAWN)
     assert "6 × 6" in fig.get_supxlabel() and fig.get_supxlabel().endswith("synthetic faces")
@@ -102,6 +103,31 @@ def test_the_stamp_keeps_the_note_on_reduced_faces(monkeypatch):
 def test_show_works_in_plain_python(capsys):
     plots.show(plots.bars({"a": 1}, "x"), "One bar.")
     assert "Image" in capsys.readouterr().out
+
+
+def test_a_title_stands_above_its_figure(monkeypatch):
+    shown = []
+    monkeypatch.setattr(plots, "display", lambda one, **more: shown.append(one.data))
+    plots.show(plots.bars({"a": 1}, "x"), "One bar.", title="One is more than none")
+    assert shown[0] == "**One is more than none**" and shown[1].startswith(b"\x89PNG")
+
+
+def test_a_class_a_model_and_a_kind_of_layer_have_one_colour():
+    assert plots.hue("disgust") == plots.COLOURS["disgust"]
+    assert plots.hue("Deeper, seed 1", 7) == plots.hue("deeper", 2) != plots.hue("deep")
+    assert plots.hue("fully connected") == plots.hue("fully_connected")
+    assert plots.hue("convolution 3×3", 4) == plots.hue("convolution, 12 × 12")
+    assert plots.hue("the seminar's deep") != plots.hue("deep")
+    assert plots.hue("anything", 3) == plots.PALETTE[3]
+    models = [plots.HUES[name] for name in plots.MODELS]
+    assert len(set(models)) == len(models)
+
+
+def test_text_in_tables_stands_left_and_numbers_right():
+    frame = pd.DataFrame({"word": ["a", "b"], "number": [1.0, 2.0]}, ["same", "same"])
+    html = plots.Table(frame, "A table")._repr_html_()
+    rules = dict(re.findall(r"(\.[\w]+) \{\s*text-align: (\w+);", html))
+    assert rules == {".col0": "left", ".col1": "right", ".row_heading": "left"}
 
 
 def test_a_notebook_stores_each_figure_once_with_its_alt_text():
