@@ -236,7 +236,7 @@ def recall_bars(recalls: Mapping[str, Sequence[float]]) -> plt.Figure:
 def guess_line(ax: plt.Axes, guess: float | None) -> None:
     """Mark the reader's MY_GUESS, a value on the x axis, beside a measurement, if there is one.
 
-    Introduced in notebook 05.
+    Introduced in notebook 06.
     """
     if guess is not None:
         ax.axvline(guess, color="black", linestyle=":")
@@ -254,7 +254,7 @@ def templates(weights: np.ndarray, titles: Sequence[str] = CLASSES) -> plt.Figur
 def filters(weights: np.ndarray, columns: int = 16) -> plt.Figure:
     """Draw the kernels of a first layer, float [filters, k, k], on one scale.
 
-    Introduced in notebook 05.
+    Introduced in notebook 10.
     """
     return signed(weights, None, columns, size=0.45)
 

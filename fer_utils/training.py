@@ -161,7 +161,7 @@ def train(state: State, faces: Faces):
 
 def train_epoch(state: State, images: torch.Tensor, labels: torch.Tensor) -> float:
     """One pass over images uint8 [n, 48, 48] and labels int64 [n], both on the network's device,
-    in random order; returns the last learning rate. Introduced in notebook 06.
+    in random order; returns the last learning rate. Introduced in notebook 05.
     """
     recipe, device = state.recipe, labels.device
     state.model.train()
