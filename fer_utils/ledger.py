@@ -56,7 +56,7 @@ def of_number(says: float, same: Score | None, ours: Score | None, faces) -> str
 
 
 def verdict(claim, measured, word, faces, says=None, there=None, here=None):
-    """Print one line on a claim of the seminar and keep it for the ledger of notebook 09.
+    """Print two lines on a claim of the seminar and keep it for the ledger of notebook 09.
 
     claim: a key of `seminar.CLAIMS`. measured: the measurement in words, with its unit. word: one
     of `WORDS`. faces: the `data.Faces` measured on. Returns the claim's row for `comparison`:
@@ -65,8 +65,8 @@ def verdict(claim, measured, word, faces, says=None, there=None, here=None):
     """
     known_or_refuse("claim", claim, CLAIMS)
     known_or_refuse("word", word, WORDS)
-    words = f"{claim} · the seminar says: {CLAIMS[claim].text}"
-    print(f"{words} · measured{' (synthetic faces)' * faces.synthetic}: {measured} · {word}")
+    print(f"{claim} · the seminar says: {CLAIMS[claim].text}")
+    print(f"  measured{' (synthetic faces)' * faces.synthetic}: {measured} · {word}")
     keep(dict(claim=claim, measured=measured, verdict=word, data=faces.title), faces)
     return claim, says, there, measured if here is None else here
 

@@ -25,7 +25,7 @@ COLOURS = dict(zip(CLASSES, (PALETTE[i] for i in (3, 5, 4, 1, 7, 0, 9)), strict=
 # One colour a class, a model and a kind of layer in the whole series: see `hue`.
 MODELS = ("fully_connected", "hidden_layer", "shallow", "deep", "deeper")
 LAYERS = ("convolution", "hidden layer", "scores")
-HUES = COLOURS | dict(zip(MODELS, (PALETTE[i] for i in (7, 5, 0, 1, 2)), strict=True))
+HUES = COLOURS | dict(zip(MODELS, (PALETTE[i] for i in (7, 4, 0, 1, 2)), strict=True))
 HUES |= dict(zip(LAYERS, (PALETTE[i] for i in (9, 4, 8)), strict=True))
 MARKERS = dict(zip(CLASSES, "vXPosD^", strict=True))
 REDUCED = """Each face is reduced to 6 × 6 values: the people in FER2013 were never asked.
@@ -209,7 +209,7 @@ def bars(values: Mapping, label: str, intervals=None, guess=None) -> plt.Figure:
         low, high = (intervals or {}).get(name, (value, value))
         ax.plot([low, high], [name, name], color="black")
         look = dict(va="center", bbox={"color": "white", "pad": 1})
-        annotate(ax, number(value), (max(value, high), name), (5, 0), **look)
+        annotate(ax, number(value), (max(0, value, high), name), (5, 0), **look)
     ax.set(xmargin=0.12, xlabel=label, xlim=(min(0, *values.values()), None))
     ax.xaxis.set_major_formatter(number)
     ax.invert_yaxis()

@@ -176,8 +176,8 @@ def text(path) -> str:
 
 
 def judged(path) -> list[tuple[str, str, str]]:
-    """Return (claim, measured, verdict) of each line that `verdict` printed in a notebook."""
-    line = r"^(\S+) · the seminar says: .* · measured: (.*) · ([a-z ]+)$"
+    """Return (claim, measured, verdict) of each two lines that `verdict` printed in a notebook."""
+    line = r"^(\S+) · the seminar says: .*\n  measured: (.*) · ([a-z ]+)$"
     return re.findall(line, text(path), re.MULTILINE)
 
 
