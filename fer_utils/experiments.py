@@ -12,7 +12,7 @@ from itertools import product
 from fer_utils import known_or_refuse, runs
 from fer_utils.cross_validation import Fold
 from fer_utils.data import Faces
-from fer_utils.models import ARCHITECTURES, DEEP, Plain
+from fer_utils.models import ARCHITECTURES, Plain
 from fer_utils.recipes import OPTIMISER, PROFILES, SETTINGS, Recipe, cut, recipe
 from fer_utils.seminar import CLASS_COUNTS
 
@@ -144,7 +144,7 @@ def ladder(profile: str, small: bool) -> Experiment:
 
 # --- notebook 08 ------------------------------------------------------------------------------
 
-DEEPER = ARCHITECTURES["deeper"].convolutions
+DEEP, DEEPER = (ARCHITECTURES[name].convolutions for name in ("deep", "deeper"))
 # By number of convolutions.
 CONVOLUTIONS = {2: DEEP[:2], 3: (*DEEP[:2], DEEP[3]), 4: DEEP, 5: DEEPER, 6: (*DEEPER, DEEP[3])}
 

@@ -17,26 +17,17 @@ import seaborn as sns
 from IPython.core.pylabtools import print_figure
 from IPython.display import Image, Markdown, display
 
-from fer_utils import CLASSES, SPLITS
+from fer_utils import CLASSES, SPLITS, read_toml
 
+LOOK = read_toml("plots")
 PALETTE = sns.color_palette("colorblind")
-COLOURS = dict(zip(CLASSES, (PALETTE[i] for i in (3, 5, 4, 1, 7, 0, 9)), strict=True))
-# One colour a class, a model and a kind of layer in the whole series: see `hue`.
-MODELS = ("fully_connected", "hidden_layer", "shallow", "deep", "deeper")
-LAYERS = ("convolution", "hidden layer", "scores")
-HUES = COLOURS | dict(zip(MODELS, (PALETTE[i] for i in (7, 5, 0, 1, 2)), strict=True))
-HUES |= dict(zip(LAYERS, (PALETTE[i] for i in (9, 4, 8)), strict=True))
-MARKERS = dict(zip(CLASSES, "vXPosD^", strict=True))
-REDUCED = """Each face is reduced to 6 × 6 values: the people in FER2013 were never asked.
-Run the notebook on your own copy of the data to see the faces."""
+HUES = {name: PALETTE[number] for name, number in LOOK["colours"].items()}  # see `hue`
+COLOURS, MARKERS = {name: HUES[name] for name in CLASSES}, LOOK["markers"]
 
 
 def style() -> None:
     """Set the look of all figures: white, small, 100 dpi. Introduced in notebook 01."""
-    look = {"figure.figsize": (6, 3.2), "figure.dpi": 100, "figure.constrained_layout.use": True}
-    look |= dict.fromkeys(("axes.spines.top", "axes.spines.right", "legend.frameon"), False)
-    look |= {"savefig.dpi": 100, "image.cmap": "cividis"}
-    sns.set_theme(style="ticks", palette="colorblind", font_scale=0.8, rc=look)
+    sns.set_theme(style="ticks", palette="colorblind", font_scale=0.8, rc=LOOK["style"])
 
 
 def show(fig: plt.Figure, alt: str, faces=None, title: str = "") -> None:
@@ -104,7 +95,7 @@ def face_grid(images: np.ndarray, titles=None, columns: int = 7, faces=None) -> 
         images = images.reshape(-1, 6, 8, 6, 8).mean(axis=(2, 4))
     fig = grid(images, titles, columns, 0.95, cmap="gray", vmin=0, vmax=255)
     if reduce:
-        note(fig, REDUCED)
+        note(fig, LOOK["reduced"])
     return fig
 
 
