@@ -14,7 +14,6 @@ import os
 import tarfile
 import zipfile
 import zlib
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -388,9 +387,8 @@ def read_images(contents: dict, places: dict, path: Path) -> tuple[dict, dict]:
     labels = np.array([CLASSES.index(places[name][2]) for name in order])
     check_classes(zip(folders, labels), {"train", *folders}, path)
     splits, layout = split_names(order, folders, labels, path)
-    with ThreadPoolExecutor() as pool:
-        decoded = pool.map(lambda name: decode(f"{path}: {name}", contents[name]), order)
-        images, converted = zip(*track(decoded, "Reading images", len(order)))
+    decoded = (decode(f"{path}: {name}", contents[name]) for name in order)
+    images, converted = zip(*track(decoded, "Reading images", len(order)))
     names = np.array(["/".join(name.split("/")[-3:]) for name in order])
     arrays = dict(images=np.stack(images), labels=labels, names=names, splits=splits)
     return arrays, {"layout": layout, "converted": sum(converted)}
@@ -401,8 +399,7 @@ def check_classes(found, splits, where) -> None:
     wanted = {(split, label) for split in splits for label in range(len(CLASSES))}
     missing = [f"{split}/{CLASSES[label]}" for split, label in sorted(wanted - set(found))]
     if missing:
-        advice = "each split needs all seven classes; restore what is missing."
-        raise DataError(f"{where}: no images of {', '.join(missing)}: {advice}")
+        raise DataError(f"{where}: no images of {', '.join(missing)}: restore all seven classes.")
 
 
 def decode(where: str, content: bytes) -> tuple[np.ndarray, bool]:
@@ -429,8 +426,7 @@ def split_names(order, folders, labels, path: Path) -> tuple[np.ndarray, str]:
         return np.array(official), "class folders, official file names"
     if any(official):
         stranger, wanted = order[official.index(None)], "_…, ".join(USAGES) + "_…"
-        advice = "as other images are: rename or remove it."
-        raise DataError(f"{path}: {stranger} is not named {wanted} {advice}")
+        raise DataError(f"{path}: {stranger} is not named {wanted} as others: rename or remove it.")
     held_out = sorted(set(folders) - {"train"})
     if not held_out:
         raise DataError(f"{path} has only training images: add a test/ or validation/ folder.")

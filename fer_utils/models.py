@@ -103,10 +103,7 @@ def pools(number: int, blocks: int) -> bool:
 class ShufflePixels(nn.Module):
     """Puts the pixels of each image [B, 1, 48, 48] into one fixed random order."""
 
-    def __init__(self):
-        super().__init__()
-        order = np.random.default_rng(0).permutation(SIZE * SIZE)
-        self.register_buffer("order", torch.from_numpy(order), persistent=False)
+    order = torch.from_numpy(np.random.default_rng(0).permutation(SIZE * SIZE))
 
     def forward(self, x):
         return x.flatten(1)[:, self.order].view_as(x)

@@ -119,13 +119,12 @@ def class_counts(faces) -> plt.Figure:
     """
     table = pd.DataFrame(faces.counts().T, CLASSES, SPLITS)
     totals = table.sum(axis=1)
-    fig, ax = plt.subplots(figsize=(6.5, 3), layout="constrained")
-    table.plot.barh(ax=ax, stacked=True, width=0.8, color=sns.color_palette("Blues_r", 3))
-    ax.set(xlabel="images", xlim=(0, 1.12 * totals.max()))
+    look = dict(figsize=(6.5, 3), xlabel="images", xlim=(0, 1.12 * totals.max()))
+    ax = table.plot.barh(stacked=True, width=0.8, color=sns.color_palette("Blues_r", 3), **look)
     ax.bar_label(ax.containers[-1], totals.map("{:,}".format), padding=3)
     ax.xaxis.set_major_formatter("{x:,.0f}")
     ax.invert_yaxis()
-    return fig
+    return ax.figure
 
 
 def curves(runs: Mapping[str, Sequence[dict]], metric: str = "loss") -> plt.Figure:
@@ -209,14 +208,13 @@ def recall_bars(recalls: Mapping[str, Sequence[float]]) -> plt.Figure:
     Introduced in notebook 02 (the seminar's Table 3).
     """
     percent = 100 * pd.DataFrame({name: np.asarray(r) for name, r in recalls.items()}, CLASSES)
-    fig, ax = plt.subplots(figsize=(7.5, 3), layout="constrained")
     hues = [hue(name, number) for number, name in enumerate(recalls)]
-    percent.plot.bar(ax=ax, rot=0, width=0.84, legend=False, color=hues, ylim=(0, 105))
-    ax.set_ylabel("recall, percent")
+    look = dict(figsize=(7.5, 3), ylabel="recall, percent", ylim=(0, 105), legend=False)
+    ax = percent.plot.bar(rot=0, width=0.84, color=hues, **look)
     for container in ax.containers:
         ax.bar_label(container, fmt="%.0f", fontsize=7)
-    fig.legend(loc="outside upper center", ncols=4)
-    return fig
+    ax.figure.legend(loc="outside upper center", ncols=4)
+    return ax.figure
 
 
 def guess_line(ax: plt.Axes, guess: float | None) -> None:
