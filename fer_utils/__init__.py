@@ -6,6 +6,7 @@ imported from its own module, for example `from fer_utils import data, plots`.
 """
 
 import os
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -22,6 +23,11 @@ class UserError(ValueError):
 def home() -> Path:
     """Return the folder of data, runs, claims and reports: `$FER_HOME`, or `ROOT / "data"`."""
     return Path(os.environ.get("FER_HOME") or ROOT / "data")
+
+
+def read_toml(name: str) -> dict:
+    """What stands in `fer_utils/<name>.toml`: numbers and texts that are data, not code."""
+    return tomllib.loads((ROOT / "fer_utils" / f"{name}.toml").read_text(encoding="utf-8"))
 
 
 def known_or_refuse(what: str, name, known) -> None:

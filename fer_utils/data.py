@@ -14,7 +14,6 @@ import os
 import tarfile
 import zipfile
 import zlib
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,27 +22,19 @@ import numpy as np
 from PIL import Image
 from sklearn.model_selection import train_test_split
 
-from fer_utils import CLASSES, SPLITS, UserError, files, home, known_or_refuse, synthetic
+from fer_utils import CLASSES, SPLITS, UserError, files, home, known_or_refuse, read_toml, synthetic
 from fer_utils.progress import track
 from fer_utils.seminar import CLASS_COUNTS
 
 READER_VERSION = 1  # raise it when the same files would be read differently: old caches are left
-USAGES = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"}
-SPLIT_FOLDERS = {name: name for name in SPLITS} | {k.lower(): v for k, v in USAGES.items()}
-SPLIT_FOLDERS |= {"val": "validation", "valid": "validation"}
-CSV_COLUMNS = ("emotion", "pixels", "Usage")
-CSV_CLASSES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")  # its 0 to 6
-FETCHED = ("fer2013", "fer2013-seminar-split")  # names of what `fetch` puts into home()
+FORMATS = read_toml("data")
+USAGES, SPLIT_FOLDERS, KAGGLE = (FORMATS[name] for name in ("usages", "split_folders", "kaggle"))
+CSV_COLUMNS, CSV_CLASSES = FORMATS["csv_columns"], FORMATS["csv_classes"]
 # What Python raises for files that are cut off, damaged, encrypted or not ours to read.
 UNREADABLE = (OSError, EOFError, RuntimeError, KeyError, csv.Error, zlib.error, lzma.LZMAError)
 UNREADABLE += (tarfile.TarError, zipfile.BadZipFile)
 # FER2013's csv, its largest file, has 301 MB; a few bytes of an archive can claim far more.
 LARGEST_FILE, LARGEST_DATA, WIDEST = 2**29, 2**31, 4096  # bytes, bytes in all, pixels a side
-LAYOUTS = (
-    "give a folder, zip or tar with train/<class>/ and test/<class>/ (or validation/<class>/), or"
-    f" a csv with the columns {', '.join(CSV_COLUMNS)}, separated by commas; unpack or convert"
-    " anything else; if it is one, copy or download it again"
-)
 MAKE_ROOM = "free disk space, or set FER_HOME to a folder you may write to."
 
 
@@ -135,14 +126,14 @@ def load(source: str | Path = "auto") -> Faces:
         name = os.environ.get("FER_DATA") or ("fer2013" if fetched else "synthetic")
     if name == "synthetic":
         return cached(f"synthetic-{synthetic.VERSION}", name, draw_synthetic)
-    path = home() / name if name in FETCHED else place(name)
-    if name in FETCHED and not entries(path):
+    path = home() / name if name in KAGGLE else place(name)
+    if name in KAGGLE and not entries(path):
         flag = " --seminar-split" * (name != "fer2013")
         raise DataError(f"{path} is not there: run `python -m fer_utils fetch{flag}` first.")
     if len(entries(path)) == 1 and entries(path)[0].is_file():
         path = entries(path)[0]  # the one archive or csv that `fetch --from FILE` puts there
     with explained(UNREADABLE, f"{path} cannot be read", "copy or download it again."):
-        key, shown = f"{READER_VERSION}-{content_key(path)}", name if name in FETCHED else str(path)
+        key, shown = f"{READER_VERSION}-{content_key(path)}", name if name in KAGGLE else str(path)
         return cached(key, shown, lambda: read(path))
 
 
@@ -272,8 +263,8 @@ def read(path: Path) -> tuple[dict, dict]:
     if twice:
         raise DataError(f"{path} holds the data twice ({', '.join(twice)}): give one of them.")
     if not copies:
-        found = ", ".join(f"{name}{begin(contents[name])}" for name in kept[:3])
-        raise DataError(f"{path} holds no images: {LAYOUTS} (found: {found or 'nothing'}).")
+        found = ", ".join(f"{name}{begin(contents[name])}" for name in kept[:3]) or "nothing"
+        raise DataError(f"{path} holds no images: {FORMATS['layouts']} (found: {found}).")
     if tables:
         arrays, report = read_csv(f"{path}: {tables[0]}", contents[tables[0]])
     else:
@@ -355,15 +346,13 @@ def begin(content: bytes) -> str:
 def split_and_class(name: str, path: Path) -> tuple[str, str, str] | None:
     """The folder of the data set, the split and the class of a file; None if it is in none."""
     *above, split, label, _ = ("", "", *name.split("/"))
-    if split.lower() not in SPLIT_FOLDERS:
-        if split and label.lower() in CLASSES:
-            advice = f"rename or remove it; splits are {', '.join(SPLIT_FOLDERS)}."
-            raise DataError(f"{path}: the folder of {split}/{label} is no split: {advice}")
-        return None
-    if label.lower() not in CLASSES:
-        advice = f"rename or remove it; the classes are {', '.join(CLASSES)}."
-        raise DataError(f"{path}: unknown class folder {split}/{label}: {advice}")
-    return "/".join(above).strip("/") or ".", SPLIT_FOLDERS[split.lower()], label.lower()
+    known = split.lower() in SPLIT_FOLDERS, label.lower() in CLASSES
+    if split and any(known) and not all(known):
+        advice = f"rename or remove it; splits are {', '.join(SPLIT_FOLDERS)}"
+        wrong = f"the folder {split}/{label} is no {'class' if known[0] else 'split'}: {advice}"
+        raise DataError(f"{path}: {wrong}, classes are {', '.join(CLASSES)}.")
+    folder = "/".join(above).strip("/") or "."
+    return (folder, SPLIT_FOLDERS[split.lower()], label.lower()) if all(known) else None
 
 
 def read_csv(where: str, content: bytes) -> tuple[dict, dict]:
@@ -373,10 +362,8 @@ def read_csv(where: str, content: bytes) -> tuple[dict, dict]:
     images, labels, splits = [], [], []
     for row in track(lines, "Reading csv", content.count(b"\n") - 1):
         try:
-            image = np.fromstring(row["pixels"], dtype=np.int64, sep=" ").reshape(48, 48)
-            if image.min() < 0 or image.max() > 255:
-                raise ValueError
-            images.append(image.astype(np.uint8))
+            values = np.fromstring(row["pixels"], dtype=np.int64, sep=" ").tolist()
+            images.append(np.frombuffer(bytes(values), np.uint8).reshape(48, 48))
             labels.append(CLASSES.index(dict(zip("0123456", CSV_CLASSES))[row["emotion"]]))
             splits.append(USAGES[row["Usage"]])
         except (ValueError, TypeError, KeyError):
@@ -400,9 +387,8 @@ def read_images(contents: dict, places: dict, path: Path) -> tuple[dict, dict]:
     labels = np.array([CLASSES.index(places[name][2]) for name in order])
     check_classes(zip(folders, labels), {"train", *folders}, path)
     splits, layout = split_names(order, folders, labels, path)
-    with ThreadPoolExecutor() as pool:
-        decoded = pool.map(lambda name: decode(f"{path}: {name}", contents[name]), order)
-        images, converted = zip(*track(decoded, "Reading images", len(order)))
+    decoded = (decode(f"{path}: {name}", contents[name]) for name in order)
+    images, converted = zip(*track(decoded, "Reading images", len(order)))
     names = np.array(["/".join(name.split("/")[-3:]) for name in order])
     arrays = dict(images=np.stack(images), labels=labels, names=names, splits=splits)
     return arrays, {"layout": layout, "converted": sum(converted)}
@@ -413,8 +399,7 @@ def check_classes(found, splits, where) -> None:
     wanted = {(split, label) for split in splits for label in range(len(CLASSES))}
     missing = [f"{split}/{CLASSES[label]}" for split, label in sorted(wanted - set(found))]
     if missing:
-        advice = "each split needs all seven classes; restore what is missing."
-        raise DataError(f"{where}: no images of {', '.join(missing)}: {advice}")
+        raise DataError(f"{where}: no images of {', '.join(missing)}: restore all seven classes.")
 
 
 def decode(where: str, content: bytes) -> tuple[np.ndarray, bool]:
@@ -441,8 +426,7 @@ def split_names(order, folders, labels, path: Path) -> tuple[np.ndarray, str]:
         return np.array(official), "class folders, official file names"
     if any(official):
         stranger, wanted = order[official.index(None)], "_…, ".join(USAGES) + "_…"
-        advice = "as other images are: rename or remove it."
-        raise DataError(f"{path}: {stranger} is not named {wanted} {advice}")
+        raise DataError(f"{path}: {stranger} is not named {wanted} as others: rename or remove it.")
     held_out = sorted(set(folders) - {"train"})
     if not held_out:
         raise DataError(f"{path} has only training images: add a test/ or validation/ folder.")

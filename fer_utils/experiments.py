@@ -12,7 +12,7 @@ from itertools import product
 from fer_utils import known_or_refuse, runs
 from fer_utils.cross_validation import Fold
 from fer_utils.data import Faces
-from fer_utils.models import ARCHITECTURES, DEEP, Plain
+from fer_utils.models import ARCHITECTURES, Plain
 from fer_utils.recipes import OPTIMISER, PROFILES, SETTINGS, Recipe, cut, recipe
 from fer_utils.seminar import CLASS_COUNTS
 
@@ -91,9 +91,8 @@ RATES, DECAYS, FOLDS = (1e-5, 1e-4, 1e-3, 1e-2), (1e-7, 1e-4), 3
 def search(profile: str, small: bool) -> Experiment:
     """Learning rates × weight decays of shallow with Adam, three folds of few images."""
     base, recipes = replace(recipe("shallow", "seminar", small), epochs=12), {}
-    for rate, decay in product(RATES, DECAYS):
-        tried = replace(base, learning_rate=rate, weight_decay=decay)
-        recipes[f"search_{rate:.0e}_{decay:.0e}"] = tried
+    for r, d in product(RATES, DECAYS):
+        recipes[f"search_{r:.0e}_{d:.0e}"] = replace(base, learning_rate=r, weight_decay=d)
     images = 900 if small else 2400
     return Experiment(recipes, folds=tuple(Fold(k, FOLDS, images) for k in range(FOLDS)))
 
@@ -144,7 +143,7 @@ def ladder(profile: str, small: bool) -> Experiment:
 
 # --- notebook 08 ------------------------------------------------------------------------------
 
-DEEPER = ARCHITECTURES["deeper"].convolutions
+DEEP, DEEPER = (ARCHITECTURES[name].convolutions for name in ("deep", "deeper"))
 # By number of convolutions.
 CONVOLUTIONS = {2: DEEP[:2], 3: (*DEEP[:2], DEEP[3]), 4: DEEP, 5: DEEPER, 6: (*DEEPER, DEEP[3])}
 
@@ -164,11 +163,9 @@ def depths(profile: str, small: bool) -> Experiment:
 def images(profile: str, small: bool) -> Experiment:
     """Deeper in bfloat16 on all, half and a quarter of the images, with as many steps."""
     one = replace(recipe("deeper", profile, small), precision="bfloat16")
-    recipes = {"depth_5_all": one}
-    for times in (2, 4):
-        part = dict(batch_size=one.batch_size // times, train_images=ALL_IMAGES // times)
-        recipes[f"depth_5_all_of_{times}"] = replace(one, **part)
-    return Experiment(recipes)
+    parts = {n: dict(batch_size=one.batch_size // n, train_images=ALL_IMAGES // n) for n in (2, 4)}
+    fewer = {f"depth_5_all_of_{n}": part for n, part in parts.items()}
+    return varied(one, {"depth_5_all": {}} | fewer)
 
 
 def patience(profile: str, small: bool) -> Experiment:

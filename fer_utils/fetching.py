@@ -7,13 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from fer_utils import home
-from fer_utils.data import MAKE_ROOM, DataError, Faces, explained, load
+from fer_utils.data import KAGGLE, MAKE_ROOM, DataError, Faces, explained, load
 from fer_utils.seminar import CLASS_COUNTS, SEMINAR_CLASS_COUNTS
-
-KAGGLE = {
-    "fer2013": "msambare/fer2013",
-    "fer2013-seminar-split": "jonathanoheix/face-expression-recognition-dataset",
-}
 
 
 def fetch(path: str | Path | None = None, seminar_split: bool = False) -> Faces:

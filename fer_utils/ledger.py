@@ -67,13 +67,9 @@ def verdict(claim, measured, word, faces, says=None, there=None, here=None):
     known_or_refuse("word", word, WORDS)
     print(f"{claim} · the seminar says: {CLAIMS[claim].text}")
     print(f"  measured{' (synthetic faces)' * faces.synthetic}: {measured} · {word}")
-    keep(dict(claim=claim, measured=measured, verdict=word, data=faces.title), faces)
+    row = dict(claim=claim, measured=measured, verdict=word, data=faces.title)
+    files.write_json(path_of(claim, faces), row)
     return claim, says, there, measured if here is None else here
-
-
-def keep(row: dict, faces) -> None:
-    """Write a claim's row to `home()/claims/<first 12 of the faces' fingerprint>/<claim>.json`."""
-    files.write_json(path_of(row["claim"], faces), row)
 
 
 def kept_claims(faces) -> pd.DataFrame:
@@ -136,5 +132,5 @@ def cell(value) -> str:
 
 
 def path_of(claim: str, faces):
-    """Where the row of a claim is kept."""
+    """Where the row of a claim is kept, apart for each data set."""
     return home() / "claims" / faces.fingerprint[:12] / f"{claim}.json"

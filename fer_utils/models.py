@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from fer_utils import known_or_refuse, read_toml
+
 SIZE = 48  # pixels along one side of a face
 
 
@@ -70,15 +72,23 @@ class Plain(Architecture):
 
 
 BUILDERS = {"plain": Plain}  # by the name in a run's recipe
-DEEP = ((64, 3), (128, 5), (512, 3), (512, 3))
-ARCHITECTURES = {
-    "fully_connected": Plain(),
-    "hidden_layer": Plain(hidden=(2064,)),  # as many parameters as shallow
-    "shallow": Plain(((32, 3), (64, 5)), (512,)),
-    "deep": Plain(DEEP, (256, 512)),
-    "deeper": Plain((*DEEP[:2], (256, 3), *DEEP[2:]), (256, 512)),
-    "deeper_256_last": Plain((*DEEP, (256, 3)), (256, 512)),
-}
+
+
+def from_values(builder: str, **arguments) -> Architecture:
+    """The architecture that `identity` made plain values of, from JSON or TOML, which have lists
+    for tuples. Raises UserError for an unknown builder.
+    """
+    known_or_refuse("builder", builder, BUILDERS)
+    return BUILDERS[builder](**{name: as_tuple(value) for name, value in arguments.items()})
+
+
+def as_tuple(value):
+    """Lists, and lists in them, as tuples."""
+    return tuple(map(as_tuple, value)) if isinstance(value, list) else value
+
+
+MODELS = read_toml("models")
+ARCHITECTURES = {name: from_values(**model["architecture"]) for name, model in MODELS.items()}
 
 
 def pools(number: int, blocks: int) -> bool:
@@ -93,10 +103,7 @@ def pools(number: int, blocks: int) -> bool:
 class ShufflePixels(nn.Module):
     """Puts the pixels of each image [B, 1, 48, 48] into one fixed random order."""
 
-    def __init__(self):
-        super().__init__()
-        order = np.random.default_rng(0).permutation(SIZE * SIZE)
-        self.register_buffer("order", torch.from_numpy(order), persistent=False)
+    order = torch.from_numpy(np.random.default_rng(0).permutation(SIZE * SIZE))
 
     def forward(self, x):
         return x.flatten(1)[:, self.order].view_as(x)

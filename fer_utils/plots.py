@@ -18,26 +18,17 @@ from IPython.core.pylabtools import print_figure
 from IPython.display import Image, Markdown, display
 from pandas.api.types import is_numeric_dtype
 
-from fer_utils import CLASSES, SPLITS
+from fer_utils import CLASSES, SPLITS, read_toml
 
+LOOK = read_toml("plots")
 PALETTE = sns.color_palette("colorblind")
-COLOURS = dict(zip(CLASSES, (PALETTE[i] for i in (3, 5, 4, 1, 7, 0, 9)), strict=True))
-# One colour a class, a model and a kind of layer in the whole series: see `hue`.
-MODELS = ("fully_connected", "hidden_layer", "shallow", "deep", "deeper")
-LAYERS = ("convolution", "hidden layer", "scores")
-HUES = COLOURS | dict(zip(MODELS, (PALETTE[i] for i in (7, 4, 0, 1, 2)), strict=True))
-HUES |= dict(zip(LAYERS, (PALETTE[i] for i in (9, 4, 8)), strict=True))
-MARKERS = dict(zip(CLASSES, "vXPosD^", strict=True))
-REDUCED = """Each face is reduced to 6 × 6 values: the people in FER2013 were never asked.
-Run the notebook on your own copy of the data to see the faces."""
+HUES = {name: PALETTE[number] for name, number in LOOK["colours"].items()}  # see `hue`
+COLOURS, MARKERS = {name: HUES[name] for name in CLASSES}, LOOK["markers"]
 
 
 def style() -> None:
     """Set the look of all figures: white, small, 100 dpi. Introduced in notebook 01."""
-    look = {"figure.figsize": (6, 3.2), "figure.dpi": 100, "figure.constrained_layout.use": True}
-    look |= dict.fromkeys(("axes.spines.top", "axes.spines.right", "legend.frameon"), False)
-    look |= {"savefig.dpi": 100, "image.cmap": "cividis"}
-    sns.set_theme(style="ticks", palette="colorblind", font_scale=0.8, rc=look)
+    sns.set_theme(style="ticks", palette="colorblind", font_scale=0.8, rc=LOOK["style"])
 
 
 def show(fig: plt.Figure, alt: str, faces=None, title: str = "") -> None:
@@ -109,7 +100,7 @@ def face_grid(images: np.ndarray, titles=None, columns: int = 7, faces=None) -> 
         images = images.reshape(-1, 6, 8, 6, 8).mean(axis=(2, 4))
     fig = grid(images, titles, columns, 0.95, cmap="gray", vmin=0, vmax=255)
     if reduce:
-        note(fig, REDUCED)
+        note(fig, LOOK["reduced"])
     return fig
 
 
@@ -133,13 +124,12 @@ def class_counts(faces) -> plt.Figure:
     """
     table = pd.DataFrame(faces.counts().T, CLASSES, SPLITS)
     totals = table.sum(axis=1)
-    fig, ax = plt.subplots(figsize=(6.5, 3), layout="constrained")
-    table.plot.barh(ax=ax, stacked=True, width=0.8, color=sns.color_palette("Blues_r", 3))
-    ax.set(xlabel="images", xlim=(0, 1.12 * totals.max()))
+    look = dict(figsize=(6.5, 3), xlabel="images", xlim=(0, 1.12 * totals.max()))
+    ax = table.plot.barh(stacked=True, width=0.8, color=sns.color_palette("Blues_r", 3), **look)
     ax.bar_label(ax.containers[-1], totals.map("{:,}".format), padding=3)
     ax.xaxis.set_major_formatter("{x:,.0f}")
     ax.invert_yaxis()
-    return fig
+    return ax.figure
 
 
 def curves(runs: Mapping[str, Sequence[dict]], metric: str = "loss") -> plt.Figure:
@@ -223,14 +213,13 @@ def recall_bars(recalls: Mapping[str, Sequence[float]]) -> plt.Figure:
     Introduced in notebook 02 (the seminar's Table 3).
     """
     percent = 100 * pd.DataFrame({name: np.asarray(r) for name, r in recalls.items()}, CLASSES)
-    fig, ax = plt.subplots(figsize=(7.5, 3), layout="constrained")
     hues = [hue(name, number) for number, name in enumerate(recalls)]
-    percent.plot.bar(ax=ax, rot=0, width=0.84, legend=False, color=hues, ylim=(0, 105))
-    ax.set_ylabel("recall, percent")
+    look = dict(figsize=(7.5, 3), ylabel="recall, percent", ylim=(0, 105), legend=False)
+    ax = percent.plot.bar(rot=0, width=0.84, color=hues, **look)
     for container in ax.containers:
         ax.bar_label(container, fmt="%.0f", fontsize=7)
-    fig.legend(loc="outside upper center", ncols=4)
-    return fig
+    ax.figure.legend(loc="outside upper center", ncols=4)
+    return ax.figure
 
 
 def guess_line(ax: plt.Axes, guess: float | None) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args, get_origin, get_type_hints
 
 from fer_utils import PROFILES, known_or_refuse
-from fer_utils.models import ARCHITECTURES, BUILDERS, Architecture, build, changed_fields
+from fer_utils.models import ARCHITECTURES, MODELS, Architecture, build, changed_fields, from_values
 
 
 @dataclass(frozen=True)
@@ -59,28 +59,11 @@ class Recipe:
 
 def from_identity(values: dict) -> Recipe:
     """The recipe that `Recipe.identity` and JSON made plain values of."""
-    arguments = {name: as_tuple(value) for name, value in values["architecture"].items()}
-    builder = arguments.pop("builder")
-    known_or_refuse("builder", builder, BUILDERS)
-    return Recipe(**values | {"architecture": BUILDERS[builder](**arguments)})
+    return Recipe(**values | {"architecture": from_values(**values["architecture"])})
 
 
-def as_tuple(value):
-    """Lists, which JSON has for tuples, as tuples."""
-    return tuple(map(as_tuple, value)) if isinstance(value, list) else value
-
-
-# By model: the seminar's learning rate, weight decay and epochs (§3, §4); epochs of `short` on
-# FER2013 and on a small data set, where depth needs more steps. The first model's rate and decay
-# are not stated; it gains nothing from the rest of `short`. hidden_layer is ours, with shallow's.
-SETTINGS = {
-    "fully_connected": (3e-4, 0.0, 30, None),
-    "hidden_layer": (1e-5, 1e-7, 120, (10, 10)),
-    "shallow": (1e-5, 1e-7, 120, (10, 10)),
-    "deep": (1e-4, 1e-7, 100, (8, 16)),
-    "deeper": (1e-4, 1e-7, 100, (8, 16)),
-    "deeper_256_last": (1e-4, 1e-7, 100, (8, 16)),
-}
+# By model: learning rate, weight decay and epochs, and the epochs of `short`, see models.toml.
+SETTINGS = {name: model["settings"] for name, model in MODELS.items()}
 OPTIMISER = dict(optimizer="adamw", learning_rate=2e-3, weight_decay=1e-2)  # of `short`
 
 
@@ -101,7 +84,7 @@ def recipe(model: str, profile: str, small: bool) -> Recipe:
     dropout = dict(dropout_convolution=0.1 if getattr(network, "convolutions", ()) else 0.0)
     dropout["dropout_hidden"] = 0.5 if getattr(network, "hidden", ()) else 0.0
     own = Recipe(network, "adam", rate, decay, epochs, **dropout)
-    if profile == "seminar" or short_epochs is None:
+    if profile == "seminar" or not short_epochs:
         return own
     variety = dict(schedule="one-cycle", mirror=True, shift=3, label_smoothing=0.1)
     sizes = dict(epochs=short_epochs[small], batch_size=32 if small else own.batch_size)

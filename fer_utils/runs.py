@@ -66,7 +66,10 @@ class Run:
 
     folder holds run.json and, not for every published run, filters.safetensors,
     weights.safetensors and metrics.json. record is run.json: fingerprint, data, training_version,
-    history, provenance and the job's fields. Introduced in notebook 03.
+    history, provenance and the job's fields. From it come recipe; history, one row an epoch, as
+    `training.train` yields them; provenance, where and when it was trained, see
+    `machine.provenance`, and for how many seconds; has_weights, False for a run that is published
+    without them. Introduced in notebook 03.
     """
 
     job: Job
@@ -74,19 +77,10 @@ class Run:
     origin: str
     record: dict
 
-    @property
-    def recipe(self) -> Recipe:
-        return self.job.recipe
-
-    @property
-    def history(self) -> list[dict]:
-        """One row an epoch, as `training.train` yields them."""
-        return self.record["history"]
-
-    @property
-    def provenance(self) -> dict:
-        """Where and when it was trained, see `machine.provenance`, and for how many seconds."""
-        return self.record["provenance"]
+    def __post_init__(self):
+        self.recipe, self.history = self.job.recipe, self.record["history"]
+        self.provenance = self.record["provenance"]
+        self.has_weights = "weights.safetensors" in self.record["files"]
 
     @property
     def filters(self) -> np.ndarray:
@@ -101,11 +95,6 @@ class Run:
         network = self.recipe.network()
         network.load_state_dict(self.tensors("weights.safetensors"))
         return network.to(machine.pick_device()).eval()
-
-    @property
-    def has_weights(self) -> bool:
-        """False for a run that is published without its weights."""
-        return "weights.safetensors" in self.record["files"]
 
     def tensors(self, name: str) -> dict[str, torch.Tensor]:
         """What a safetensors file of the run holds. Raises UserError if it is damaged."""
@@ -208,11 +197,9 @@ def published_run(job: Job, faces: Faces | None = None) -> Run | None:
     On FER2013 it is where the class counts by split are the official ones, on drawn faces where
     they are of the same version. Without `faces`: the run on FER2013.
     """
-    for run in published_runs(kind(faces)):
-        same = replace(run.job, name=job.name) == job
-        if same and (faces is None or faces.official or run.made_on(faces)):
-            return run
-    return None
+    same = [run for run in published_runs(kind(faces)) if replace(run.job, name=job.name) == job]
+    offered = (run for run in same if faces is None or faces.official or run.made_on(faces))
+    return next(offered, None)
 
 
 def published_runs(kind: str = "fer2013") -> list[Run]:
@@ -242,9 +229,9 @@ def load_run(folder: Path, origin: str) -> Run | None:
         record = files.read_json(path)
         fold = record["fold"] and Fold(**record["fold"])
         job = Job(record["name"], from_identity(record["recipe"]), record["seed"], fold)
+        return Run(job, folder, origin, record)
     except (ValueError, KeyError, TypeError) as error:
         raise files.damaged(path, "its folder") from error
-    return Run(job, folder, origin, record)
 
 
 # --- training a run ---------------------------------------------------------------------------

@@ -3,11 +3,11 @@
 Source: Greblo's seminar on FER2013. Nothing here is measured by this project.
 """
 
-import tomllib
-from pathlib import Path
 from types import SimpleNamespace
 
-PAPER = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+from fer_utils import read_toml
+
+PAPER = read_toml("seminar")
 ACCURACY, RECALL = PAPER["accuracy"], PAPER["recall"]  # in percent
 TEST_SIZES = tuple(PAPER["test_sizes"])
 CLASS_COUNTS, SEMINAR_CLASS_COUNTS = PAPER["class_counts"], PAPER["seminar_class_counts"]

@@ -10,30 +10,21 @@ the face to the right, y from the height of the nose's bridge downwards, the chi
 `faces` also plants FER2013's faults, so that a notebook that looks for them finds some.
 """
 
-import tomllib
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 
-from fer_utils import CLASSES, SPLITS
+from fer_utils import CLASSES, SPLITS, read_toml
 from fer_utils.seminar import CLASS_COUNTS
 
 VERSION = 2  # raised when the same seed would draw other faces: caches are keyed on it
 SIZE = 48
 BLOCK = 100  # faces drawn at once: keeps the arrays inside the processor's cache
 
-DRAWING = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
-ACTION_UNITS, TRAITS = DRAWING["action_units"], DRAWING["traits"]
+DRAWING = read_toml("synthetic")
+ACTION_UNITS, TRAITS, FAULTS = (DRAWING[name] for name in ("action_units", "traits", "faults"))
 UNITS = sorted({unit for units in ACTION_UNITS.values() for unit in units})
-
-SPLIT_SIZES = {"train": 3000, "validation": 700, "test": 700}
-FLOOR = {"train": 1, "validation": 50, "test": 50}  # images of each class at least
-COPIES = {"train": 0.04, "validation": 0.08, "test": 0.08}  # share that copies a training image
-CONFLICTING = 0.03  # share of these copies that carries another label than their original
-BLACK = 3  # all-black images among the training images
-
-INTENSITY = (0.8, 1.0)  # beta distribution: many weak, some clear faces, few between
+SPLIT_SIZES, FLOOR = DRAWING["split_sizes"], DRAWING["floor"]
 
 
 def faces(seed=0):
@@ -109,7 +100,7 @@ def intensities(labels, intensity, rng):
     used = np.array([[unit in units for unit in UNITS] for units in ACTION_UNITS.values()])
     if intensity is not None:
         return used[labels] * np.broadcast_to(np.reshape(intensity, (-1, 1)), (len(labels), 1))
-    whole_face = rng.beta(*INTENSITY, size=(len(labels), 1))
+    whole_face = rng.beta(*DRAWING["intensity"], size=(len(labels), 1))
     return used[labels] * (whole_face * rng.uniform(0.6, 1.0, size=(len(labels), len(UNITS))))
 
 
@@ -257,13 +248,14 @@ def photograph(grey, t):
 
 def plant_faults(images, labels, splits, rng):
     """Overwrite images with black and with copies of training images, in place."""
-    black, originals = np.split(rng.permutation(np.flatnonzero(splits == "train")), [BLACK])
+    train = rng.permutation(np.flatnonzero(splits == "train"))
+    black, originals = np.split(train, [FAULTS["black"]])
     images[black] = 0
     for split in SPLITS:  # train first: what is overwritten there is nobody's original
         members = originals if split == "train" else np.flatnonzero(splits == split)
-        copies = rng.choice(members, round(COPIES[split] * len(members)), replace=False)
+        copies = rng.choice(members, round(FAULTS["copies"][split] * len(members)), replace=False)
         originals = np.setdiff1d(originals, copies)
-        conflicts = max(1, round(CONFLICTING * len(copies)))
+        conflicts = max(1, round(FAULTS["conflicting"] * len(copies)))
         for rank, copy in enumerate(copies):
             agrees = labels[originals] == labels[copy]
             images[copy] = images[rng.choice(originals[agrees == (rank >= conflicts)])]

@@ -3,7 +3,6 @@
 Written out by hand in notebook 03.
 """
 
-import math
 import time
 from dataclasses import dataclass, field
 from functools import partial
@@ -70,8 +69,8 @@ def start(recipe: Recipe, faces: Faces, seed: int, device: torch.device | None =
     sgd = partial(torch.optim.SGD, momentum=recipe.momentum, nesterov=recipe.momentum > 0)
     kinds = {"sgd": sgd, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
     optimizer = kinds[recipe.optimizer](model.parameters(), **options, fused=True)
-    images = min(recipe.train_images or math.inf, int((faces.splits == "train").sum()))
-    steps = recipe.epochs * batches(images, recipe.batch_size)
+    images = int((faces.splits == "train").sum())
+    steps = recipe.epochs * batches(min(recipe.train_images or images, images), recipe.batch_size)
     if recipe.schedule == "one-cycle":
         shape = dict(max_lr=recipe.learning_rate, pct_start=0.25, cycle_momentum=False)
         # five: with four torch divides by zero
