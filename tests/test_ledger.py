@@ -23,12 +23,11 @@ def faces(tmp_path, monkeypatch):
     return replace(patterns.faces(), source=str(tmp_path / "fer2013.csv"))
 
 
-def test_a_verdict_is_one_line_and_one_file(faces, tmp_path, capsys):
+def test_a_verdict_is_a_line_said_a_line_measured_and_one_file(faces, tmp_path, capsys):
     ledger.verdict("fc-35", "36.1 %", "reached", faces)
-    line = capsys.readouterr().out
-    assert line.count("\n") == 1
-    for part in ("fc-35", "35.35 %", "36.1 %", "reached"):
-        assert part in line
+    said, measured = capsys.readouterr().out.splitlines()
+    assert said.startswith("fc-35 · the seminar says: ") and "35.35 %" in said
+    assert measured == "  measured: 36.1 % · reached"
     files = list((tmp_path / "claims").rglob("*.*"))
     assert [f.relative_to(tmp_path).parts for f in files] == [
         ("claims", faces.fingerprint[:12], "fc-35.json")
