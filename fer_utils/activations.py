@@ -50,7 +50,6 @@ def pooled(output: torch.Tensor, numbers: int = SIZE * SIZE) -> torch.Tensor:
     Each map is averaged over the cells of the finest square grid that fits (cells overlap where
     they do not divide the side), never finer than the map; with more maps than `numbers` one
     mean a map is left. Units [n, u] stay.
-    Introduced in notebook 10.
     """
     if output.ndim == 4:
         grid = max(1, int((numbers / output.shape[1]) ** 0.5))

@@ -257,7 +257,7 @@ def train(name, faces: Faces, profile, seed=runs.SEED, retrain=False) -> dict[st
 def published(name: str, profile: str = "short") -> dict[str, list[runs.Run]]:
     """The published runs of an experiment on FER2013, by label, whatever data the reader has.
 
-    Introduced in notebook 03.
+    Introduced in notebook 05.
     """
     wanted = jobs(name, profile, small=False).items()
     found = {label: [runs.published_run(job) for job in each] for label, each in wanted}

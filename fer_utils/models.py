@@ -95,7 +95,6 @@ def pools(number: int, blocks: int) -> bool:
     """True if block `number` (from 1) of `blocks` ends in a pooling: 48 allows five halvings.
 
     With more than five blocks those that go without are the ones just before the last.
-    Introduced in notebook 08.
     """
     return number <= 4 or number == blocks
 
@@ -147,7 +146,7 @@ def layer_table(architecture: Architecture) -> list[dict]:
     """One row a layer with weights: name, output (shape), parameters, multiply_adds for one image.
 
     Batch normalisation is counted with its layer; its multiply-adds are not (it folds into the
-    weights once trained). Introduced in notebook 04.
+    weights once trained). Introduced in notebook 05.
     """
     rows: list[dict] = []
 

@@ -240,20 +240,12 @@ def templates(weights: np.ndarray, titles: Sequence[str] = CLASSES) -> plt.Figur
     return signed(weights, titles, columns=7, size=0.95)
 
 
-def filters(weights: np.ndarray, columns: int = 16) -> plt.Figure:
-    """Draw the kernels of a first layer, float [filters, k, k], on one scale.
-
-    Introduced in notebook 10.
-    """
-    return signed(weights, None, columns, size=0.45)
-
-
 def maps(values: np.ndarray, titles: Sequence[str] | None = None, columns: int = 8) -> plt.Figure:
     """Draw what a layer makes of one picture, float [n, h, w], bright where it is strong.
 
     Each map has its own scale.
     An activation map still shows the face: give it synthetic ones or Grace Hopper's portrait.
-    Introduced in notebook 04 (the seminar's Figure 11).
+    Introduced in notebook 03 (the seminar's Figure 11).
     """
     return grid(values, titles, columns, 0.85, cmap="cividis")
 
