@@ -140,7 +140,7 @@ def layer_table(architecture: Architecture) -> list[dict]:
     """One row a layer with weights: name, output (shape), parameters, multiply_adds for one image.
 
     Batch normalisation is counted with its layer; its multiply-adds are not (it folds into the
-    weights once trained). Introduced in notebook 04.
+    weights once trained). Introduced in notebook 05.
     """
     rows: list[dict] = []
 
