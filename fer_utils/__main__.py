@@ -5,7 +5,9 @@ import json
 import sys
 from dataclasses import replace
 
-from fer_utils import ROOT, UserError, read_toml
+from fer_utils import PROFILES, ROOT, SEED, UserError
+
+BACKENDS = ("sequential", "loky", "dask")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -31,16 +33,40 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """All commands and their options, which commands.toml lists."""
-    known = read_toml("commands")
+    """All commands and their options."""
     top = argparse.ArgumentParser(prog="python -m fer_utils", description="FER2013 notebook series")
-    names = " | ".join(known["commands"])
+    names = "run | fetch | train | publish"
     commands = top.add_subparsers(dest="command", required=True, metavar=names)
-    for name, command in known["commands"].items():
-        one = commands.add_parser(name, help=command["help"])
-        one.register("type", "int", int)
-        for option in command["options"]:
-            one.add_argument(option, **known["options"][option])
+
+    run = commands.add_parser("run", help="run the notebooks and write the HTML report")
+    run.add_argument("notebooks", nargs="*", help="which, by number or name (default: all)")
+    run.add_argument("--keep-going", action="store_true", help="run the later ones after a failure")
+
+    fetch = commands.add_parser("fetch", help="download FER2013 from Kaggle, or take a copy")
+    fetch.add_argument("--from", dest="path", metavar="PATH", help="a folder, zip, tar or csv")
+    fetch.add_argument("--seminar-split", action="store_true", help="the seminar's own Kaggle copy")
+
+    train = commands.add_parser("train", help="train models and experiments, or go on training")
+    train.add_argument("names", nargs="*", metavar="NAME", help="models and experiments")
+    train.add_argument("--list", action="store_true", help="say which there are, with minutes")
+    train.add_argument("--all-published", action="store_true", help="make the published runs again")
+    train.add_argument("--epochs", type=int, help="how many (default: the recipe's)")
+    train.add_argument("--threads", type=int, help="CPU threads (default: all cores)")
+    train.add_argument("--retrain", action="store_true", help="train what is there, too")
+    train.add_argument("--backend", choices=BACKENDS, default=BACKENDS[0], help="see README")
+    train.add_argument("--workers", type=int, default=-1, help="processes (default: one a core)")
+    train.add_argument("--scheduler", metavar="ADDRESS", help="of the dask cluster")
+    train.add_argument("--json", action="store_true", help="end with a line of JSON a run")
+
+    author = commands.add_parser("publish", help="write data/published and notebooks' outputs")
+    author.add_argument("notebooks", nargs="*", help="whose outputs (default: all)")
+
+    sources = "auto, synthetic, fer2013, fer2013-seminar-split or a path"
+    for command in (run, train, author):
+        command.add_argument("--data", default="auto", help=sources)
+    for command in (run, train):
+        command.add_argument("--profile", choices=PROFILES, default="short")
+        command.add_argument("--seed", type=int, default=SEED)
     return top
 
 

@@ -12,19 +12,8 @@ import pytest
 import torch
 from joblib import _dask
 
-from fer_utils import (
-    PROFILES,
-    ROOT,
-    SEED,
-    data,
-    experiments,
-    fetching,
-    publish,
-    recipes,
-    runs,
-    series,
-)
-from fer_utils.__main__ import main, parser
+from fer_utils import ROOT, data, experiments, fetching, publish, recipes, runs, series
+from fer_utils.__main__ import main
 from fer_utils.runs import Job
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -208,12 +197,6 @@ def test_a_cluster_that_is_not_there_is_one_sentence(table, monkeypatch, capsys)
 def test_unpublishable_data(table, capsys):
     assert main(["publish", "--data", table]) == 2
     assert "official split" in one_error(capsys)
-
-
-def test_the_options_know_the_series_profiles_and_its_seed():
-    assert parser().parse_args(["train"]).seed == SEED
-    for profile in PROFILES:
-        assert parser().parse_args(["run", "--profile", profile]).profile == profile
 
 
 @pytest.mark.parametrize("wrong", [["train", "deep", "--profile", "fast"], ["fly"], []])
