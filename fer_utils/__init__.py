@@ -6,6 +6,7 @@ imported from its own module, for example `from fer_utils import data, plots`.
 """
 
 import os
+import signal
 import tomllib
 from pathlib import Path
 
@@ -23,6 +24,11 @@ class UserError(ValueError):
 def home() -> Path:
     """Return the folder of data, runs, claims and reports: `$FER_HOME`, or `ROOT / "data"`."""
     return Path(os.environ.get("FER_HOME") or ROOT / "data")
+
+
+def terminate_as_interrupt() -> None:
+    """From now on SIGTERM acts as Ctrl+C: the training or notebook that runs ends cleanly."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def read_toml(name: str) -> dict:

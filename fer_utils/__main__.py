@@ -5,7 +5,7 @@ import json
 import sys
 from dataclasses import replace
 
-from fer_utils import PROFILES, ROOT, SEED, UserError
+from fer_utils import PROFILES, ROOT, SEED, UserError, terminate_as_interrupt
 
 BACKENDS = ("sequential", "loky", "dask")
 
@@ -18,9 +18,7 @@ def main(arguments: list[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="replace")
     options = parser().parse_args(arguments)
-    from fer_utils import machine
-
-    machine.terminate_as_interrupt()
+    terminate_as_interrupt()
     commands = dict(run=run_series, fetch=fetch_data, train=train_models, publish=publish_results)
     try:
         commands[options.command](options)

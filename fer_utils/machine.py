@@ -1,4 +1,4 @@
-"""The machine under a training: device, threads, memory, random numbers, signals, provenance.
+"""The machine under a training: device, threads, memory, random numbers, provenance.
 
 Every effect on the whole process stands here and nowhere else.
 """
@@ -6,7 +6,6 @@ Every effect on the whole process stands here and nowhere else.
 import ctypes
 import os
 import platform
-import signal
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -55,11 +54,6 @@ def seed_everything(seed: int, epoch: int = 0) -> None:
     prime larger than any number of epochs here: no two pairs of seed and epoch share a stream.
     """
     torch.manual_seed(seed * 100_003 + epoch if epoch else seed)
-
-
-def terminate_as_interrupt() -> None:
-    """From now on SIGTERM acts as Ctrl+C: the training or notebook that runs ends cleanly."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def provenance(device: torch.device) -> dict:

@@ -197,7 +197,7 @@ def published_run(job: Job, faces: Faces | None = None) -> Run | None:
     On FER2013 it is where the class counts by split are the official ones, on drawn faces where
     they are of the same version. Without `faces`: the run on FER2013.
     """
-    same = [run for run in published_runs(kind(faces)) if replace(run.job, name=job.name) == job]
+    same = (run for run in published_runs(kind(faces)) if replace(run.job, name=job.name) == job)
     offered = (run for run in same if faces is None or faces.official or run.made_on(faces))
     return next(offered, None)
 

@@ -16,7 +16,7 @@ import papermill
 from ipykernel.kernelspec import get_kernel_dict
 from jupyter_client import AsyncKernelManager, kernelspec
 
-from fer_utils import ROOT, UserError, home, machine
+from fer_utils import ROOT, UserError, home, terminate_as_interrupt
 from fer_utils.progress import clock
 from fer_utils.report import write_report
 
@@ -75,7 +75,7 @@ def run(
     run); what it got done is kept as NN_name.failed.ipynb. Ctrl+C and SIGTERM stop the running
     notebook cleanly and raise KeyboardInterrupt.
     """
-    machine.terminate_as_interrupt()
+    terminate_as_interrupt()
     chosen, results = select(names), {}
     out = Path(out or home() / "reports" / time.strftime("%Y-%m-%d_%H-%M-%S")).resolve()
     out.mkdir(parents=True, exist_ok=True)

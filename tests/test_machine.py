@@ -56,8 +56,8 @@ def test_seed_and_epoch_decide_the_random_numbers():
 def test_sigterm_ends_as_ctrl_c_does():
     code = (
         "import os, signal, time\n"
-        "from fer_utils import machine\n"
-        "machine.terminate_as_interrupt()\n"
+        "from fer_utils import terminate_as_interrupt\n"
+        "terminate_as_interrupt()\n"
         "try:\n"
         "    os.kill(os.getpid(), signal.SIGTERM)\n"
         "    time.sleep(30)\n"
