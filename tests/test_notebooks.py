@@ -33,9 +33,19 @@ def outputs(notebook):
     return [output for cell in code_cells(notebook) for output in cell.outputs]
 
 
-def rendered(notebook):
-    source = "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
-    return BeautifulSoup(report.markdown(source), "html.parser")
+def prose(cells):
+    """The source of all Markdown cells."""
+    return "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+
+
+def rendered(cells):
+    return BeautifulSoup(report.markdown(prose(cells)), "html.parser")
+
+
+def program(notebook):
+    """The syntax tree of all code, without IPython's commands."""
+    source = "\n".join(cell.source for cell in code_cells(notebook))
+    return ast.parse(re.sub(r"(?m)^\s*[%!].*$", "", source))
 
 
 def text_of(output):
@@ -77,7 +87,7 @@ def check_heading_first(notebook, path):
 
 
 def check_sections_are_counted(notebook, path):
-    headings = [re.match(r"(\d+) ·", heading.text) for heading in rendered(notebook)("h2")]
+    headings = [re.match(r"(\d+) ·", heading.text) for heading in rendered(notebook.cells)("h2")]
     numbers = [int(heading[1]) for heading in headings if heading]
     assert numbers == list(range(1, len(numbers) + 1)), "an edit has lost a section's heading"
 
@@ -120,7 +130,7 @@ def check_alternative_texts(notebook, path):
 
 
 def check_links(notebook, path):
-    page = rendered(notebook)
+    page = rendered(notebook.cells)
     for link in page.find_all("a", href=True):
         target, _, _ = link["href"].partition("#")
         if target and not target.startswith(("https://", "http://", "mailto:")):
@@ -129,7 +139,7 @@ def check_links(notebook, path):
 
 
 def check_formulas(notebook, path):
-    unread = [formula.text for formula in rendered(notebook).select("code.formula")]
+    unread = [formula.text for formula in rendered(notebook.cells).select("code.formula")]
     assert not unread, f"the report cannot show {unread}"
 
 
@@ -146,8 +156,7 @@ def load(notebook):
     130 words a minute, 8 seconds a line, 45 seconds a figure or table.
     """
     walk, _ = split_at_exercises(notebook)
-    prose = report.markdown("\n\n".join(c.source for c in walk if c.cell_type == "markdown"))
-    words = len(BeautifulSoup(prose, "html.parser").text.split())
+    words = len(rendered(walk).text.split())
     codes = [cell for cell in walk if cell.cell_type == "code"]
     code = [line.strip() for cell in codes for line in cell.source.splitlines()]
     lines = sum(bool(line) and not line.startswith("#") for line in code)
@@ -178,18 +187,17 @@ def check_numbers_are_filled(notebook, path):
 
 def answers(notebook):
     """The sources of all folded answers."""
-    sources = "\n\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
-    return re.findall(r"(?s)<details><summary>On FER2013</summary>(.*?)</details>", sources)
+    folded = r"(?s)<details><summary>On FER2013</summary>(.*?)</details>"
+    return re.findall(folded, prose(notebook.cells))
 
 
 def check_questions_are_answered(notebook, path):
     """Every numbered section that asks something says what was seen on FER2013."""
     walk, rest = split_at_exercises(notebook)
-    prose = "\n\n".join(cell.source for cell in walk if cell.cell_type == "markdown")
-    for section in re.split(r"(?m)^## (?=\d)", prose)[1:]:
+    for section in re.split(r"(?m)^## (?=\d)", prose(walk))[1:]:
         asked = "?" in re.sub(r"(?s)<details>.*?</details>", "", section)
         assert not asked or "<summary>On FER2013</summary>" in section, section[:200]
-    recall = "\n\n".join(cell.source for cell in rest).partition("## Five questions")[2]
+    recall = prose(rest).partition("## Five questions")[2]
     asked = 0 if path.stem.startswith("00") else 5  # the map teaches nothing
     assert recall.count("<details><summary>") == asked, "five questions with folded answers"
 
@@ -200,26 +208,24 @@ def check_exercises(notebook, path):
         return
     _, rest = split_at_exercises(notebook)
     tasks = [cell for cell in rest if cell.cell_type == "code" and OPEN.search(cell.source)]
-    stars = re.findall(r"\*\*\d · (★+)", "\n".join(cell.source for cell in rest))
+    stars = re.findall(r"\*\*\d · (★+)", prose(rest))
     assert 2 <= len(tasks) == len(stars) <= 4, (len(tasks), stars)
     for task in tasks:
         calls = [node for node in ast.walk(ast.parse(task.source)) if isinstance(node, ast.Call)]
         (check,) = [c for c in calls if getattr(c.func, "attr", "") == "check"]
         assert len(check.args) == 4, "two hints"
-    assert "Solution</summary>" not in "".join(cell.source for cell in rest)
+    assert "Solution</summary>" not in prose(rest)
 
 
 def check_titles(notebook, path):
     """Each figure's title says what came out."""
-    for cell in code_cells(notebook):
-        for node in ast.walk(ast.parse(re.sub(r"(?m)^\s*[%!].*$", "", cell.source))):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) == "plots.show":
-                assert "title" in [keyword.arg for keyword in node.keywords], ast.unparse(node)
+    for node in ast.walk(program(notebook)):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "plots.show":
+            assert "title" in [keyword.arg for keyword in node.keywords], ast.unparse(node)
 
 
 def check_no_face_is_drawn(notebook, path):
-    source = "\n".join(re.sub(r"(?m)^\s*[%!].*$", "", cell.source) for cell in code_cells(notebook))
-    assert not drawn_faces(ast.parse(source)), "draw faces with fer_utils.plots instead"
+    assert not drawn_faces(program(notebook)), "draw faces with fer_utils.plots instead"
 
 
 def drawn_faces(tree) -> list[str]:
