@@ -145,7 +145,8 @@ def curves(runs: Mapping[str, Sequence[dict]], metric: str = "loss") -> plt.Figu
         colour = hue(title, number)
         table = pd.DataFrame(history).set_index("epoch") * (100 if metric == "accuracy" else 1)
         lines = table[[f"validation_{metric}", f"train_{metric}"]]
-        look = dict(color=colour, style=["-", "--"], marker=".", markersize=4, clip_on=False)
+        dots = "." if len(lines) <= 40 else ""  # closer ones would fill the gaps of a dashed line
+        look = dict(color=colour, style=["-", "--"], marker=dots, markersize=4, clip_on=False)
         lines.plot(ax=ax, title=title, xlim=(0, lines.index[-1]), legend=False, **look)
         ax.xaxis.get_major_locator().set_params(integer=True)
         ends = lines.iloc[-1]
