@@ -1,8 +1,8 @@
 """Helpers of the notebook series that re-runs and extends a FER2013 seminar paper.
 
-What every module shares stands here: the repository's root, the folder that holds a
-reader's data and results, and the names of the classes and the splits. Everything else is
-imported from its own module, for example `from fer_utils import data, plots`.
+What every module shares stands here: the root, where notebooks and published runs are, the folder
+that holds a reader's data and results, and the names of the classes and the splits. Everything else
+is imported from its own module, for example `from fer_utils import data, plots`.
 """
 
 import os
@@ -10,7 +10,10 @@ import signal
 import tomllib
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+HERE = Path(__file__).resolve().parent
+# Without a clone: pip's copy of the package has notebooks/ and data/published/ inside.
+INSTALLED = (HERE / "notebooks").is_dir()
+ROOT = HERE if INSTALLED else HERE.parent
 CLASSES = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
 SPLITS = ("train", "validation", "test")
 PROFILES = ("smoke", "short", "seminar")
@@ -22,8 +25,11 @@ class UserError(ValueError):
 
 
 def home() -> Path:
-    """Return the folder of data, runs, claims and reports: `$FER_HOME`, or `ROOT / "data"`."""
-    return Path(os.environ.get("FER_HOME") or ROOT / "data")
+    """Return the folder of data, runs, claims and reports: `$FER_HOME`, else data/ of the clone,
+    else fer_data/ in the working folder.
+    """
+    own = Path.cwd() / "fer_data" if INSTALLED else ROOT / "data"
+    return Path(os.environ.get("FER_HOME") or own)
 
 
 def terminate_as_interrupt() -> None:
@@ -33,7 +39,7 @@ def terminate_as_interrupt() -> None:
 
 def read_toml(name: str) -> dict:
     """What stands in `fer_utils/<name>.toml`: numbers and texts that are data, not code."""
-    return tomllib.loads((ROOT / "fer_utils" / f"{name}.toml").read_text(encoding="utf-8"))
+    return tomllib.loads((HERE / f"{name}.toml").read_text(encoding="utf-8"))
 
 
 def known_or_refuse(what: str, name, known) -> None:

@@ -22,6 +22,7 @@ import numpy as np
 from PIL import Image
 from sklearn.model_selection import train_test_split
 
+import fer_utils
 from fer_utils import CLASSES, SPLITS, UserError, files, home, known_or_refuse, read_toml, synthetic
 from fer_utils.progress import track
 from fer_utils.seminar import CLASS_COUNTS
@@ -35,6 +36,7 @@ UNREADABLE = (OSError, EOFError, RuntimeError, KeyError, csv.Error, zlib.error, 
 UNREADABLE += (tarfile.TarError, zipfile.BadZipFile)
 # FER2013's csv, its largest file, has 301 MB; a few bytes of an archive can claim far more.
 LARGEST_FILE, LARGEST_DATA, WIDEST = 2**29, 2**31, 4096  # bytes, bytes in all, pixels a side
+ATTACHED = Path("/kaggle/input")  # where Kaggle attaches data sets, and kagglehub on Colab
 MAKE_ROOM = "free disk space, or set FER_HOME to a folder you may write to."
 
 
@@ -105,28 +107,30 @@ class Faces:
         return np.stack([np.bincount(self.labels[self.splits == s], minlength=7) for s in SPLITS])
 
     def describe(self) -> str:
-        """One line: which data this is and how many images each split has."""
+        """One line: which data this is and how many images each split has; without a clone, where
+        own results go, too.
+        """
         kind = "synthetic faces (drawn, no photographs)" if self.synthetic else self.title
         kind += " (FER2013, official split)" * self.official
         sizes = ", ".join(f"{n:,} {name}" for n, name in zip(self.counts().sum(1), SPLITS))
-        return f"Data: {kind}: {sizes}"
+        return f"Data: {kind}: {sizes}" + f" (own results: {home()})" * fer_utils.INSTALLED
 
 
 def load(source: str | Path = "auto") -> Faces:
     """Load a data set, from the cache where it was read before.
 
-    source: `auto` (`FER_DATA` if set, else data/fer2013 if fetched, else synthetic),
+    source: `auto` (`FER_DATA` if set, else FER2013 if fetched or attached, else synthetic),
     `synthetic`, `fer2013`, `fer2013-seminar-split`, or the path of a folder, zip, tar or csv.
     Raises DataError with one sentence on what is wrong with the data and what to do.
     Introduced in notebook 01.
     """
     name = str(source)
     if name == "auto":
-        fetched = entries(home() / "fer2013")
-        name = os.environ.get("FER_DATA") or ("fer2013" if fetched else "synthetic")
+        found = entries(folder_of("fer2013"))
+        name = os.environ.get("FER_DATA") or ("fer2013" if found else "synthetic")
     if name == "synthetic":
         return cached(f"synthetic-{synthetic.VERSION}", name, draw_synthetic)
-    path = home() / name if name in KAGGLE else place(name)
+    path = folder_of(name) if name in KAGGLE else place(name)
     if name in KAGGLE and not entries(path):
         flag = " --seminar-split" * (name != "fer2013")
         raise DataError(f"{path} is not there: run `python -m fer_utils fetch{flag}` first.")
@@ -135,6 +139,13 @@ def load(source: str | Path = "auto") -> Faces:
     with explained(UNREADABLE, f"{path} cannot be read", "copy or download it again."):
         key, shown = f"{READER_VERSION}-{content_key(path)}", name if name in KAGGLE else str(path)
         return cached(key, shown, lambda: read(path))
+
+
+def folder_of(name: str) -> Path:
+    """Where a data set of Kaggle lies: as fetched into `home()`, or as Kaggle attaches it."""
+    page = KAGGLE[name]
+    attached = (ATTACHED / "datasets" / page, ATTACHED / page.split("/")[1])
+    return next(filter(entries, (home() / name, *attached)), home() / name)
 
 
 def place(name: str) -> Path:

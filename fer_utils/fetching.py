@@ -7,26 +7,30 @@ from pathlib import Path
 import numpy as np
 
 from fer_utils import home
-from fer_utils.data import KAGGLE, MAKE_ROOM, DataError, Faces, explained, load
+from fer_utils.data import ATTACHED, KAGGLE, MAKE_ROOM, DataError, Faces, explained, load
 from fer_utils.seminar import CLASS_COUNTS, SEMINAR_CLASS_COUNTS
 
 
 def fetch(path: str | Path | None = None, seminar_split: bool = False) -> Faces:
     """Put a data set into data/fer2013 (or data/fer2013-seminar-split) and count it.
 
-    path: a folder, zip, tar or csv to copy; None downloads Kaggle's copy through kagglehub.
+    path: a folder, zip, tar or csv to copy; None takes Kaggle's copy through kagglehub, which
+    downloads it or, on Colab and Kaggle, attaches it: then it is used where it is.
     Raises DataError if the download fails or class counts are not the known ones; what was fetched
     before then stays.
     """
     name = "fer2013-seminar-split" if seminar_split else "fer2013"
     origin = download(KAGGLE[name]) if path is None else Path(path).expanduser().resolve()
     counts = load(origin).counts()
+    print(f"Found {origin}")
     found = [counts[0], counts[1] + counts[2]] if seminar_split else counts
     known = list((SEMINAR_CLASS_COUNTS if seminar_split else CLASS_COUNTS).values())
     if not np.array_equal(found, known):
         advice = "get it again, use it in place with --data, or fetch it with or without"
         wanted = f"not, class by class, the {np.sum(known):,} of {name}: {advice} --seminar-split."
         raise DataError(f"{origin} has {np.sum(found):,} images, which are {wanted}")
+    if origin.is_relative_to(ATTACHED):
+        return load(name)
     target = home() / name
     writing = explained(OSError, f"{target} cannot be written", MAKE_ROOM)
     with writing, tempfile.TemporaryDirectory(dir=home()) as folder:
@@ -43,7 +47,7 @@ def fetch(path: str | Path | None = None, seminar_split: bool = False) -> Faces:
 
 
 def download(page: str) -> Path:
-    """Download a Kaggle data set with kagglehub, its first version; returns its folder."""
+    """The first version of a Kaggle data set, downloaded or attached by kagglehub: its folder."""
     import kagglehub  # only here: everything else works without it
 
     advice = f"check the connection, or get it by hand at https://www.kaggle.com/datasets/{page}"

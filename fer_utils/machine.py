@@ -13,7 +13,7 @@ from datetime import date
 
 import torch
 
-from fer_utils import ROOT
+from fer_utils import INSTALLED, ROOT
 
 
 def pick_device() -> torch.device:
@@ -59,12 +59,12 @@ def seed_everything(seed: int, epoch: int = 0) -> None:
 def provenance(device: torch.device) -> dict:
     """Where a training runs, as JSON values: date, device, machine, threads, versions, revision.
 
-    revision: of this repository, as `git describe --always --dirty` has it; None without git.
+    revision: of the clone, as `git describe --always --dirty` has it; None without one or git.
     """
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     host = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
     place = {"date": date.today().isoformat(), "device": name, "machine": host}
-    place |= {"threads": torch.get_num_threads(), "revision": revision()}
+    place |= {"threads": torch.get_num_threads(), "revision": None if INSTALLED else revision()}
     return place | {"versions": {"python": platform.python_version(), "torch": torch.__version__}}
 
 

@@ -15,6 +15,7 @@ import patterns
 import pytest
 from PIL import Image
 
+import fer_utils
 from fer_utils import CLASSES, SPLITS, data, fetching, seminar, synthetic
 from fer_utils.data import DataError
 
@@ -513,6 +514,40 @@ def drawn(monkeypatch):
     monkeypatch.setattr(synthetic, "faces", lambda seed: faces)
 
 
+@pytest.fixture
+def attached(monkeypatch, tmp_path):
+    """Kaggle's folder of attached data sets, empty."""
+    folder = tmp_path / "input"
+    for module in (data, fetching):
+        monkeypatch.setattr(module, "ATTACHED", folder)
+    return folder
+
+
+@pytest.mark.parametrize("place", ["datasets/msambare/fer2013", "fer2013"])
+def test_auto_takes_what_kaggle_attached(
+    place, attached, store, tiny_files, tiny, home, official, drawn
+):
+    assert data.load().synthetic
+    store(tiny_files("official"), attached / place)
+    faces = data.load()
+    assert (faces.source, faces.official) == ("fer2013", True)
+    assert same(faces, data.load("fer2013")) and not (home / "fer2013").exists()
+    fetching.fetch(tiny("official", "zip"))  # one's own goes first
+    assert data.folder_of("fer2013") == home / "fer2013"
+
+
+def test_own_results_are_in_the_working_folder_where_there_is_no_clone(
+    tiny, tmp_path, monkeypatch, capsys
+):
+    faces = data.load(tiny("official"))
+    assert "own results" not in faces.describe()
+    monkeypatch.setattr(fer_utils, "INSTALLED", True)
+    assert faces.describe().endswith(f"14 test (own results: {fer_utils.home()})")
+    monkeypatch.delenv("FER_HOME")
+    monkeypatch.chdir(tmp_path)
+    assert faces.describe().endswith(f"(own results: {tmp_path / 'fer_data'})")
+
+
 def test_auto_takes_FER_DATA_then_fetched_then_synthetic(tiny, home, official, drawn, monkeypatch):
     (home / "fer2013").mkdir(parents=True)
     (home / "fer2013" / ".DS_Store").write_text("not data")
@@ -611,6 +646,16 @@ def test_fetch_downloads_a_pinned_version(kagglehub, tiny, home, official):
     assert faces.source == "fer2013" and faces.official
     assert len(list((home / "fer2013").rglob("*.png"))) == 49
     assert sorted(entry.name for entry in home.iterdir()) == ["cache", "fer2013"]
+
+
+def test_fetch_says_what_it_found_and_copies_nothing_that_colab_attached(
+    attached, kagglehub, store, tiny_files, home, official, capsys
+):
+    kagglehub.folder = store(tiny_files("official"), attached / "fer2013")
+    faces = fetching.fetch()
+    assert capsys.readouterr().out == f"Found {attached / 'fer2013'}\n"
+    assert faces.official and same(faces, data.load())
+    assert [entry.name for entry in home.iterdir()] == ["cache"]
 
 
 def test_fetch_the_seminars_split(kagglehub, tiny, home, official):
