@@ -152,7 +152,7 @@ def ask(notebook) -> None:
 def source_hash(notebook) -> str:
     """The sha256 (hex) of all code cells' sources: outputs kept under it are fresh."""
     codes = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    added = {"injected-parameters", "numbers"}
+    added = {"setup", "injected-parameters", "numbers"}
     own = [c for c in codes if not added.intersection(c.metadata.get("tags", []))]
     return hashlib.sha256("\0".join(cell.source for cell in own).encode()).hexdigest()
 

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 import nbformat
 import pytest
+import setup_cell
 from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
@@ -86,6 +87,15 @@ def check_heading_first(notebook, path):
     assert notebook.cells[0].source.startswith("# ")
 
 
+def check_opens_without_a_clone(notebook, path):
+    """The links below the heading, and the same cell everywhere before anything else runs."""
+    new = "`python -m tests.setup_cell` writes them"
+    assert notebook.cells[0].source.splitlines()[2:3] == [setup_cell.links(path.name)], new
+    first = code_cells(notebook)[0]
+    assert (first.id, first.source) == (setup_cell.CELL["id"], setup_cell.SOURCE), new
+    assert first.metadata == setup_cell.CELL["metadata"] and first.outputs == [], new
+
+
 def check_sections_are_counted(notebook, path):
     headings = [re.match(r"(\d+) ·", heading.text) for heading in rendered(notebook.cells)("h2")]
     numbers = [int(heading[1]) for heading in headings if heading]
@@ -153,11 +163,13 @@ def split_at_exercises(notebook):
 def load(notebook):
     """Words, lines of code and minutes of a notebook up to its exercises.
 
-    130 words a minute, 8 seconds a line, 45 seconds a figure or table.
+    130 words a minute, 8 seconds a line, 45 seconds a figure or table. What opens a notebook
+    without a clone is not read.
     """
     walk, _ = split_at_exercises(notebook)
-    words = len(rendered(walk).text.split())
-    codes = [cell for cell in walk if cell.cell_type == "code"]
+    told = report.markdown(setup_cell.LINKS.sub("", prose(walk)))
+    words = len(BeautifulSoup(told, "html.parser").text.split())
+    codes = [cell for cell in walk if cell.cell_type == "code" and cell.id != setup_cell.CELL["id"]]
     code = [line.strip() for cell in codes for line in cell.source.splitlines()]
     lines = sum(bool(line) and not line.startswith("#") for line in code)
     shown = [output.get("data", {}) for cell in codes for output in cell.outputs]
@@ -269,7 +281,13 @@ CHECKS = [value for name, value in sorted(globals().items()) if name.startswith(
 
 # Not yet told for a student alone.
 PENDING = ("07",)
-NEW = (check_load, check_questions_are_answered, check_exercises, check_titles)
+NEW = (
+    check_opens_without_a_clone,
+    check_load,
+    check_questions_are_answered,
+    check_exercises,
+    check_titles,
+)
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
@@ -301,20 +319,22 @@ def good():
     fold = "<details><summary>{}</summary>\n\n{}\n\n</details>\n\n"
     cells = [
         new_markdown_cell(
-            "# 01 · One\n\nWhat is $x_1$? [Here](01_one.ipynb#x)\n\n2 minutes to read.\n\n"
+            f"# 01 · One\n\n{setup_cell.links('01_one.ipynb')}\n\nWhat is $x_1$? "
+            "[Here](01_one.ipynb#x)\n\n2 minutes to read.\n\n"
             "## 1 · Is it so?\n\n" + fold.format("On FER2013", "By 1.5<!--{x:.1f}--> points."),
             id="a",
         ),
+        nbformat.from_dict(setup_cell.CELL | {"source": setup_cell.SOURCE, "execution_count": 1}),
         new_code_cell(
             'DATA = "auto"\nPROFILE = "short"\nSEED = 42\nRETRAIN = False',
             id="b",
             metadata={"tags": ["parameters"]},
-            execution_count=1,
+            execution_count=2,
         ),
         new_code_cell(
             "plots.faces(images)",
             id="c",
-            execution_count=2,
+            execution_count=3,
             outputs=[
                 new_output(
                     "display_data",
@@ -325,8 +345,8 @@ def good():
             ],
         ),
         new_markdown_cell("## Exercises\n\n**1 · ★ Predict**\n\n**2 · ★★★ Write**", id="d"),
-        new_code_cell(task, id="e", execution_count=3),
-        new_code_cell(re.sub(r"\bone\b", "two", task), id="f", execution_count=4),
+        new_code_cell(task, id="e", execution_count=4),
+        new_code_cell(re.sub(r"\bone\b", "two", task), id="f", execution_count=5),
         new_markdown_cell("## Five questions\n\n" + 5 * fold.format("Why?", "So."), id="g"),
     ]
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
@@ -358,40 +378,44 @@ SPOILT = [
     (check_format, spoil("cells[0]", "source", "# x" * 600_000)),
     (check_metadata, spoil("notebook.metadata", "widgets", {})),
     (check_metadata, spoil("notebook.metadata.kernelspec", "name", "fer")),
-    (check_metadata, spoil("cells[2].metadata", "execution", {})),
-    (check_parameters, spoil("cells[2].metadata", "tags", ["parameters"])),
-    (check_parameters, spoil("cells[1].metadata", "tags", [])),
-    (check_parameters, spoil("cells[1]", "source", 'DATA = "auto"\nPROFILE = "short"\nSEED = 42')),
+    (check_metadata, spoil("cells[3].metadata", "execution", {})),
+    (check_parameters, spoil("cells[3].metadata", "tags", ["parameters"])),
+    (check_parameters, spoil("cells[2].metadata", "tags", [])),
+    (check_parameters, spoil("cells[2]", "source", 'DATA = "auto"\nPROFILE = "short"\nSEED = 42')),
     (
         check_parameters,
         spoil(
-            "cells[1]", "source", 'DATA = "auto"\nPROFILE = "short"\nSEED = "42"\nRETRAIN = False'
+            "cells[2]", "source", 'DATA = "auto"\nPROFILE = "short"\nSEED = "42"\nRETRAIN = False'
         ),
     ),
     (
         check_parameters,
-        spoil("cells[1]", "source", 'DATA = "auto"\nPROFILE = "short"\nSEED = 42\nRETRAIN = True'),
+        spoil("cells[2]", "source", 'DATA = "auto"\nPROFILE = "short"\nSEED = 42\nRETRAIN = True'),
     ),
     (check_heading_first, spoil("cells[0]", "source", "One")),
+    (check_opens_without_a_clone, change_source("a", "Colab", "Binder")),
+    (check_opens_without_a_clone, change_source("without-a-clone", "-q", "-qq")),
+    (check_opens_without_a_clone, spoil("cells[1].metadata", "tags", [])),
+    (check_opens_without_a_clone, spoil("cells[1]", "id", "z")),
     (check_sections_are_counted, spoil("cells[0]", "source", "# 01 · One\n\n## 2 · Two")),
-    (check_no_absolute_paths, spoil("cells[2]", "source", 'open("/home/me/x")')),
-    (check_no_absolute_paths, spoil("cells[2]", "source", r'open("C:\\me")')),
-    (check_no_absolute_paths, spoil("cells[2].outputs[1]", "text", "saved in /tmp/x")),
-    (check_no_absolute_paths, spoil("cells[2].outputs[0].data", "text/plain", f"{ROOT}/data")),
-    (check_code_size, spoil("cells[2]", "source", "x\n" * 41)),
-    (check_code_size, spoil("cells[2]", "source", "x" * 89)),
-    (check_no_exit, spoil("cells[2]", "source", "import sys; sys.exit(0)")),
-    (check_fresh_outputs, spoil("cells[2]", "execution_count", 3)),
-    (check_fresh_outputs, spoil("cells[2]", "execution_count", None)),
-    (check_fresh_outputs, spoil("cells[2]", "source", "changed")),
-    (check_fresh_outputs, spoil("cells[2].outputs", 1, new_output("error", ename="E", evalue=""))),
-    (check_alternative_texts, spoil("cells[2].outputs[0]", "metadata", {})),
-    (check_alternative_texts, spoil("cells[2].outputs[0].data", "text/html", "<img src='data:'>")),
+    (check_no_absolute_paths, spoil("cells[3]", "source", 'open("/home/me/x")')),
+    (check_no_absolute_paths, spoil("cells[3]", "source", r'open("C:\\me")')),
+    (check_no_absolute_paths, spoil("cells[3].outputs[1]", "text", "saved in /tmp/x")),
+    (check_no_absolute_paths, spoil("cells[3].outputs[0].data", "text/plain", f"{ROOT}/data")),
+    (check_code_size, spoil("cells[3]", "source", "x\n" * 41)),
+    (check_code_size, spoil("cells[3]", "source", "x" * 89)),
+    (check_no_exit, spoil("cells[3]", "source", "import sys; sys.exit(0)")),
+    (check_fresh_outputs, spoil("cells[3]", "execution_count", 2)),
+    (check_fresh_outputs, spoil("cells[3]", "execution_count", None)),
+    (check_fresh_outputs, spoil("cells[3]", "source", "changed")),
+    (check_fresh_outputs, spoil("cells[3].outputs", 1, new_output("error", ename="E", evalue=""))),
+    (check_alternative_texts, spoil("cells[3].outputs[0]", "metadata", {})),
+    (check_alternative_texts, spoil("cells[3].outputs[0].data", "text/html", "<img src='data:'>")),
     (check_links, spoil("cells[0]", "source", "[gone](99_gone.ipynb)")),
     (check_links, spoil("cells[0]", "source", "![picture](01_one.ipynb)")),
     (check_formulas, spoil("cells[0]", "source", r"$\nosuchcommand$")),
     (check_load, spoil("cells[0]", "source", "# 01\n\n2 minutes to read" + 1_500 * " word")),
-    (check_load, spoil("cells[2]", "source", "x = 1\n" * 220)),
+    (check_load, spoil("cells[3]", "source", "x = 1\n" * 220)),
     (check_load, spoil("cells[0]", "source", "# 01\n\n6 minutes to read")),
     (check_numbers_are_filled, spoil("notebook.metadata", "fer_numbers", {"x:.1f": "1.6"})),
     (check_numbers_are_filled, spoil("notebook.metadata", "fer_numbers", {})),
@@ -399,17 +423,17 @@ SPOILT = [
     (check_numbers_are_filled, change_source("a", "points", "points or 3 %")),
     (check_questions_are_answered, change_source("a", "On FER2013", "Here")),
     (check_questions_are_answered, change_source("g", "Five questions", "Questions")),
-    (check_questions_are_answered, spoil("cells[6]", "source", "## Five questions")),
+    (check_questions_are_answered, spoil("cells[7]", "source", "## Five questions")),
     (check_exercises, change_source("d", "★★★ ", "")),
     (check_exercises, change_source("e", ", 'small'", "")),
     (check_exercises, change_source("f", "None", "2")),
     (check_exercises, change_source("d", "Write", "Write\n\n<summary>Solution</summary>")),
-    (check_titles, spoil("cells[2]", "source", "plots.show(fig, 'Bars.', faces)")),
-    (check_no_face_is_drawn, spoil("cells[2]", "source", "plt.imshow(faces.images[3])")),
+    (check_titles, spoil("cells[3]", "source", "plots.show(fig, 'Bars.', faces)")),
+    (check_no_face_is_drawn, spoil("cells[3]", "source", "plt.imshow(faces.images[3])")),
     (
         check_no_face_is_drawn,
         spoil(
-            "cells[2]",
+            "cells[3]",
             "source",
             "%matplotlib inline\npictures, labels = faces.split('train')\n"
             "for one in pictures[:3]:\n    axes.imshow(one / 255)",
@@ -440,7 +464,7 @@ def test_changed_code_may_wait_for_publication_and_then_says_so(tmp_path):
     notebook.cells.append(new_code_cell("print(1)", id="d"))
     with pytest.raises(AssertionError):
         check_fresh_outputs(notebook, tmp_path / "01_one.ipynb")
-    notebook.cells[2].outputs = []
+    notebook.cells[3].outputs = []
     with pytest.raises(AssertionError):
         check_fresh_outputs(notebook, tmp_path / "01_one.ipynb")
     for cell in notebook.cells[1:]:
