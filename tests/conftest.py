@@ -50,10 +50,12 @@ def own_environment(monkeypatch, shared_home):
 @pytest.fixture(scope="session")
 def fresh_home(tmp_path_factory):
     """A home that is empty at first, as on a new machine: all notebooks that are run at `smoke`, by
-    papermill and in a browser, share their runs in it, whichever worker of pytest-xdist asks.
+    papermill and in a browser, share their runs in it, whichever worker of pytest-xdist asks, and
+    with FER_TEST_HOME whichever environment of .ci/run.
     """
     base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "fresh_home"
+    own = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "fresh_home"
+    folder = Path(os.environ.get("FER_TEST_HOME") or own)
     folder.mkdir(exist_ok=True)
     return folder
 

@@ -7,11 +7,14 @@ import subprocess
 import sys
 import tokenize
 from functools import cache
+from importlib.metadata import packages_distributions
 
 import nbformat
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
-from fer_utils import ROOT
+from fer_utils import ROOT, runs
 
 FILES = {path.stem: path for path in sorted((ROOT / "fer_utils").glob("*.py"))}
 NOTEBOOKS = {path.name[:2]: path for path in sorted((ROOT / "notebooks").glob("*.ipynb"))}
@@ -166,6 +169,39 @@ def test_a_name_is_introduced_where_its_docstring_says(name, owner, part, number
     taught = [other for other in NOTEBOOKS if "00" < other < number]  # 00 is a map
     earlier = [other for other in taught if used(name, owner, part, other)]
     assert earlier == [], "an earlier notebook uses it"
+
+
+# ---------------------------------------------------------------- versions
+
+
+def requirements(name: str) -> list[Requirement]:
+    lines = (ROOT / name).read_text("utf-8").splitlines()
+    lines = [line.partition("#")[0].strip() for line in lines]
+    return [Requirement(line) for line in lines if line and not line.startswith("-e")]
+
+
+def test_the_published_runs_versions_are_of_every_package_and_within_the_bounds():
+    exact = {canonicalize_name(each.name): each for each in requirements("constraints.txt")}
+    for wanted in requirements("requirements.txt"):
+        ((_, version),) = [(s.operator, s.version) for s in exact[wanted.name].specifier]
+        assert wanted.specifier.contains(version), f"{wanted}, but constraints.txt has {version}"
+    trained = [run.provenance for run in runs.published_runs()]
+    known = {each["versions"]["torch"].partition("+")[0] for each in trained if "versions" in each}
+    ((_, torch),) = [(s.operator, s.version) for s in exact["torch"].specifier]
+    assert torch in known, "no published run was trained with constraints.txt's torch"
+
+
+def test_every_package_that_is_imported_is_listed():
+    known = {canonicalize_name(each.name) for each in requirements("requirements.txt")}
+    known |= {"jinja2", "beautifulsoup4", "pygments", "jupyter-client", "ipython"}  # these bring
+    owners = packages_distributions()
+    trees = [*map(module, FILES), *map(code, NOTEBOOKS)]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module for node in nodes if isinstance(node, ast.ImportFrom)}
+    tops = {name.partition(".")[0] for name in names} - sys.stdlib_module_names - {"fer_utils"}
+    for top in tops:
+        assert known & {canonicalize_name(owner) for owner in owners[top]}, top
 
 
 # ---------------------------------------------------------------- style
