@@ -143,8 +143,7 @@ def load(source: str | Path = "auto") -> Faces:
 
 def folder_of(name: str) -> Path:
     """Where a data set of Kaggle lies: as fetched into `home()`, or as Kaggle attaches it."""
-    page = KAGGLE[name]
-    attached = (ATTACHED / "datasets" / page, ATTACHED / page.split("/")[1])
+    attached = (ATTACHED / "datasets" / KAGGLE[name], ATTACHED / KAGGLE[name].split("/")[1])
     return next(filter(entries, (home() / name, *attached)), home() / name)
 
 
@@ -373,11 +372,13 @@ def read_csv(where: str, content: bytes) -> tuple[dict, dict]:
     images, labels, splits = [], [], []
     for row in track(lines, "Reading csv", content.count(b"\n") - 1):
         try:
-            values = np.fromstring(row["pixels"], dtype=np.int64, sep=" ").tolist()
+            # NumPy before 2.3 would read as far as it can, and 1.5 as 1.
+            pixels = row["pixels"] if "".join(row["pixels"].split()).isdigit() else "none"
+            values = np.fromstring(pixels, dtype=np.int64, sep=" ").tolist()
             images.append(np.frombuffer(bytes(values), np.uint8).reshape(48, 48))
             labels.append(CLASSES.index(dict(zip("0123456", CSV_CLASSES))[row["emotion"]]))
             splits.append(USAGES[row["Usage"]])
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, AttributeError):
             wanted = f"emotion 0 to 6, 2,304 pixels from 0 to 255 and Usage {', '.join(USAGES)}"
             line = f"{where}, line {lines.line_num}"
             raise DataError(f"{line}: expected {wanted}: correct or delete the line.") from None

@@ -334,6 +334,10 @@ BAD_CSVS = {
     "too bright": (spoilt_row(4, 1, " ".join([*PIXELS[1:], "256"])), ["line 5:", "delete"]),
     "negative": (spoilt_row(4, 1, " ".join([*PIXELS[1:], "-1"])), ["line 5:", "delete"]),
     "letters": (spoilt_row(4, 1, " ".join([*PIXELS[1:], "x"])), ["line 5:", "delete"]),
+    "letters after a number": (
+        spoilt_row(4, 1, " ".join([*PIXELS[1:], "12x"])),
+        ["line 5:", "delete"],
+    ),
     "fractions": (spoilt_row(4, 1, " ".join([*PIXELS[1:], "1.5"])), ["line 5:", "delete"]),
     "no pixels": (spoilt_row(4, 1, ""), ["line 5:", "delete"]),
     "emotion 7": (spoilt_row(9, 0, "7"), ["line 10:", "emotion 0 to 6"]),
