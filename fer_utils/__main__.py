@@ -51,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--epochs", type=int, help="how many (default: the recipe's)")
     train.add_argument("--threads", type=int, help="CPU threads (default: all cores)")
     train.add_argument("--retrain", action="store_true", help="train what is there, too")
-    train.add_argument("--backend", choices=BACKENDS, default=BACKENDS[0], help="see README")
+    train.add_argument("--backend", choices=BACKENDS, default=BACKENDS[0], help="see CONTRIBUTING")
     train.add_argument("--workers", type=int, default=-1, help="processes (default: one a core)")
     train.add_argument("--scheduler", metavar="ADDRESS", help="of the dask cluster")
     train.add_argument("--json", action="store_true", help="end with a line of JSON a run")
