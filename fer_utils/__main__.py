@@ -1,11 +1,11 @@
-"""The command line: python -m fer_utils run | fetch | train | publish (see README)."""
+"""The command line: python -m fer_utils run | fetch | train | site | publish (see README)."""
 
 import argparse
 import json
 import sys
 from dataclasses import replace
 
-from fer_utils import PROFILES, ROOT, SEED, UserError, terminate_as_interrupt
+from fer_utils import PROFILES, ROOT, SEED, UserError, home, terminate_as_interrupt
 
 BACKENDS = ("sequential", "loky", "dask")
 
@@ -19,7 +19,8 @@ def main(arguments: list[str] | None = None) -> int:
             stream.reconfigure(encoding="utf-8", errors="replace")
     options = parser().parse_args(arguments)
     terminate_as_interrupt()
-    commands = dict(run=run_series, fetch=fetch_data, train=train_models, publish=publish_results)
+    commands = dict(run=run_series, fetch=fetch_data, train=train_models)
+    commands |= dict(site=make_site, publish=publish_results)
     try:
         commands[options.command](options)
     except UserError as error:
@@ -33,8 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """All commands and their options."""
     top = argparse.ArgumentParser(prog="python -m fer_utils", description="FER2013 notebook series")
-    names = "run | fetch | train | publish"
-    commands = top.add_subparsers(dest="command", required=True, metavar=names)
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     run = commands.add_parser("run", help="run the notebooks and write the HTML report")
     run.add_argument("notebooks", nargs="*", help="which, by number or name (default: all)")
@@ -51,10 +51,13 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--epochs", type=int, help="how many (default: the recipe's)")
     train.add_argument("--threads", type=int, help="CPU threads (default: all cores)")
     train.add_argument("--retrain", action="store_true", help="train what is there, too")
-    train.add_argument("--backend", choices=BACKENDS, default=BACKENDS[0], help="see README")
+    train.add_argument("--backend", choices=BACKENDS, default=BACKENDS[0], help="see CONTRIBUTING")
     train.add_argument("--workers", type=int, default=-1, help="processes (default: one a core)")
     train.add_argument("--scheduler", metavar="ADDRESS", help="of the dask cluster")
     train.add_argument("--json", action="store_true", help="end with a line of JSON a run")
+
+    site = commands.add_parser("site", help="write the committed notebooks as web pages")
+    site.add_argument("--out", default=home() / "site", help="their folder (default: data/site)")
 
     author = commands.add_parser("publish", help="write data/published and notebooks' outputs")
     author.add_argument("notebooks", nargs="*", help="whose outputs (default: all)")
@@ -128,6 +131,13 @@ def print_experiments() -> None:
         devices = ", ".join(sorted({run.provenance["device"] for run in known}))
         took = f"{len(known)} published, {minutes:,.1f} minutes on {devices}" if known else ""
         print(f"{name:18} {len(jobs):3} runs   {took}")
+
+
+def make_site(options) -> None:
+    """`site`: the committed notebooks, the ledger and the results as pages."""
+    from fer_utils import publish
+
+    print(f"Site: {publish.write_site(options.out)}")
 
 
 def publish_results(options) -> None:

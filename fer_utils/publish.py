@@ -1,10 +1,11 @@
-"""The author's room: what writes data/published and the notebooks' outputs. No reader enters it."""
+"""The author's room: writes data/published, the notebooks' outputs and the site; no reader's."""
 
 import hashlib
 import json
 import os
 import re
 import shutil
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch  # sets environment variables for a while, nothing else
@@ -13,7 +14,7 @@ import nbformat
 import pandas as pd
 import torch
 
-from fer_utils import data, experiments, files, home, ledger, runs, series
+from fer_utils import ROOT, data, experiments, files, home, ledger, report, runs, seminar, series
 from fer_utils.models import build, multiply_adds, parameters
 
 # ---------------------------------------------------------------- runs
@@ -185,3 +186,23 @@ def publish_outputs(executed_path: Path, notebook_path: Path) -> None:
     kept = dict(kernelspec=kernel, language_info={"name": "python"}, fer_seconds=seconds)
     notebook.metadata = kept | {"fer_source_hash": code, "fer_numbers": found}
     files.write_atomic(notebook_path, f"{nbformat.writes(notebook)}\n".encode())
+
+
+# ---------------------------------------------------------------- site
+
+
+def write_site(out) -> Path:
+    """Write the committed notebooks, the ledger and the results as web pages; return index.html.
+
+    Nothing is run: the notebooks show what is published. The repository's public address is
+    pyproject.toml's; where it has none, no page links there.
+    """
+    urls = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"].get("urls", {})
+    shown = dict(claims=ledger.published_claims(), rules=seminar.CLAIMS)
+    shown |= dict(results=pd.read_csv(runs.PUBLISHED / "results.csv"), **urls)
+    site = report.Report(out, series.notebooks(), **shown)
+    for notebook in series.notebooks():
+        site.add(notebook.stem, notebook, "published")
+    for name in ("ledger", "results"):
+        site.write(name)
+    return site.out / "index.html"

@@ -1,8 +1,7 @@
-"""Executed notebooks as HTML pages that need no network: formulas, figures and tables in them."""
+"""Notebooks with their outputs as HTML pages, of a run or of the site; they need no network."""
 
 import html
-import os
-import time
+import re
 from functools import partial
 from pathlib import Path
 
@@ -17,41 +16,54 @@ from pygments.formatters import HtmlFormatter
 from fer_utils import files
 
 
-def write_report(out: Path, chosen, results, parameters) -> None:
-    """Write the latest notebook's page and the index into `out`; nothing in them needs a network.
+class Report:
+    """The pages of `chosen` notebooks and their index in the folder `out`, whole after each `add`.
 
-    `results` maps a notebook's name to (status "done" | "failed" | "stopped", seconds).
+    shown: what report.html shows beside them: `about` a run in a sentence, or of the site `claims`
+    (with their `rules`), `results` and `Repository` (an address).
     """
-    latest = list(results)[-1]
-    executed = out / f"{latest}{'' if results[latest][0] == 'done' else '.failed'}.ipynb"
-    body = "<p>It did not start.</p>"
-    if executed.exists():
-        body = notebook_html(nbformat.read(executed, as_version=4), [note.stem for note in chosen])
-    shell = Path(__file__).with_name("report.html").read_text(encoding="utf-8")
-    pages = [index_entry(notebook, results) for notebook in chosen]
-    shown = dict(here=len(results) - 1, pages=pages, parameters=parameters)
-    shown |= dict(HtmlFormatter=HtmlFormatter, os=os, time=time)
-    page = jinja2.Template(shell, autoescape=True)
-    files.write_atomic(out / f"{latest}.html", page.render(shown, body=body).encode())
-    files.write_atomic(out / "index.html", page.render(shown).encode())
+
+    def __init__(self, out, chosen, **shown):
+        self.out, self.pages = Path(out), {note.stem: heading(note) for note in chosen}
+        shell = Path(__file__).with_name("report.html").read_text(encoding="utf-8")
+        self.template = jinja2.Template(shell, autoescape=True)
+        self.shown = dict(pages=list(self.pages.values()), HtmlFormatter=HtmlFormatter) | shown
+
+    def add(self, name: str, executed: Path, status: str, seconds=0.0) -> None:
+        """Write the page of the notebook `name` from the file `executed`, and the index.
+
+        status: "done", "failed", "stopped" or "published".
+        """
+        notebook = nbformat.read(executed, 4) if executed.exists() else nbformat.v4.new_notebook()
+        body = notebook_body(notebook, self.pages, self.shown.get("Repository"))
+        text = str(body)
+        self.pages[name] |= dict(status=status, seconds=seconds, image=body.img, parts=parts(text))
+        self.write(name, here=list(self.pages).index(name), body=text)
+        self.write("index")
+
+    def write(self, name: str, **shown) -> None:
+        """Write one page of the template: a notebook's with `here` and `body`, or another's."""
+        page = self.template.render(self.shown, name=name, **shown)
+        files.write_atomic(self.out / f"{name}.html", page.encode())
 
 
-def index_entry(notebook, results) -> dict:
-    """Name, title, question, status and minutes; the question is the first one asked."""
-    first_cell = nbformat.read(notebook, as_version=4).cells[0]
-    soup = BeautifulSoup(markdown(first_cell.source), "html.parser")
+def heading(notebook: Path) -> dict:
+    """Name, title and question of a notebook that did not run; the question is its first one."""
+    first = next(c for c in nbformat.read(notebook, 4).cells if c.cell_type == "markdown")
+    soup = BeautifulSoup(markdown(first.source), "html.parser")
     question = soup.find(lambda tag: tag.name == "p" and "?" in tag.text and not tag.a)
-    status, seconds = results.get(notebook.stem, ("not run", 0))
-    words = dict(title=soup.h1.text if soup.h1 else notebook.stem)
-    words["question"] = question.text if question else ""
-    return words | dict(name=notebook.stem, status=status, minutes=seconds / 60)
+    words = dict(name=notebook.stem, title=soup.h1.text if soup.h1 else notebook.stem)
+    return words | dict(question=(question.strong or question).text if question else "")
 
 
-def notebook_html(notebook, names) -> str:
-    """A notebook as an HTML fragment: formulas as MathML, links to `names` as pages.
+def notebook_body(notebook, names, repository=None) -> BeautifulSoup:
+    """A notebook as HTML: formulas as MathML, links to `names` as pages.
 
-    Links to other files of the repository become plain text: a report travels without them.
+    Other files of the repository are links into it where its address is given, else plain text.
+    The notebook's own lines of navigation and badges are left out: a page has its own.
     """
+    for cell in notebook.cells:
+        cell.source = re.sub(r"(?m)^.*(◀|▶|\[!\[).*$", "", cell.source)
     # nbconvert's "basic" template prints alt texts, and no scripts, unlike its default.
     look = dict(template_name="basic", filters={"markdown2html": markdown})
     exporter = HTMLExporter(**look, exclude_input_prompt=True, exclude_output_prompt=True)
@@ -61,8 +73,15 @@ def notebook_html(notebook, names) -> str:
         if ending and name in names:
             link["href"] = f"{name}.html{anchor}"
         elif not link["href"].startswith(("#", "https:", "http:", "mailto:")):
-            link.unwrap()
-    return str(soup)
+            link["href"] = f"{repository}/blob/main/notebooks/{link['href']}"
+            if not repository:
+                link.unwrap()
+    return soup
+
+
+def parts(body: str) -> list[BeautifulSoup]:
+    """A page cut before each of its headings: what its contents and the search know."""
+    return [BeautifulSoup(part, "html.parser") for part in re.split("(?=<h[123] id=)", body)[1:]]
 
 
 def to_mathml(formula: str, display: str) -> str:

@@ -18,7 +18,7 @@ from jupyter_client import AsyncKernelManager, kernelspec
 
 from fer_utils import ROOT, UserError, home, terminate_as_interrupt
 from fer_utils.progress import clock
-from fer_utils.report import write_report
+from fer_utils.report import Report
 
 FOLDER = ROOT / "notebooks"
 DATA_NAMES = ("auto", "synthetic", "fer2013", "fer2013-seminar-split")
@@ -80,19 +80,22 @@ def run(
     out = Path(out or home() / "reports" / time.strftime("%Y-%m-%d_%H-%M-%S")).resolve()
     out.mkdir(parents=True, exist_ok=True)
     parameters = dict(DATA=absolute(data), PROFILE=profile, SEED=int(seed), RETRAIN=False)
+    about = f"Data {data}, profile {profile}, seed {seed}; {os.cpu_count()} cores; {time.ctime()}"
+    report = Report(out, chosen, about=about)
     for notebook in chosen:
         place = f"[{len(results) + 1}/{len(chosen)}] {notebook.stem}"
         print(f"{place}   {time_left(chosen, results)}", flush=True)
-        started, status = time.monotonic(), "stopped"
+        started, status, executed = time.monotonic(), "stopped", out / notebook.name
         try:
-            execute(notebook, out / f"{notebook.stem}.ipynb", parameters, prepare=prepare)
+            execute(notebook, executed, parameters, prepare=prepare)
             status = "done"
         except NotebookFailed as error:
             status = "failed"
             print(error, flush=True)
         finally:  # also when it was interrupted
             results[notebook.stem] = (status, time.monotonic() - started)
-            write_report(out, chosen, results, parameters)
+            kept = executed if status == "done" else executed.with_suffix(".failed.ipynb")
+            report.add(notebook.stem, kept, *results[notebook.stem])
             if status == "stopped":
                 print("Stopped. Finished epochs are kept: run the same command to go on.")
         if status == "failed" and not keep_going:

@@ -1,15 +1,19 @@
-"""README's table of results against data/published, its one source, and its list of notebooks."""
+"""README's results, ledger and picture against data/published, and its list of notebooks."""
 
 import csv
+import json
 
 import pytest
+from PIL import Image
 
 from fer_utils import ROOT
 from fer_utils.evaluation import wilson_interval
 from fer_utils.seminar import CLASS_COUNTS
+from tests import readme
 
 TEST_IMAGES = sum(CLASS_COUNTS["test"])
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+AGAIN = "README is of other results than data/published: python -m tests.readme"
 
 
 def cells(line):
@@ -34,9 +38,33 @@ def test_each_row_names_a_run_of_the_default_seed_and_has_its_numbers():
         assert minutes == f"{float(row['minutes']):.1f}, {row['device']}", name
 
 
+def test_the_ledger_at_a_glance_is_as_published():
+    assert readme.between("ledger", README, readme.glance()) == README, AGAIN
+
+
+def test_the_picture_shows_the_results_as_published():
+    found = readme.numbers()
+    with Image.open(readme.PICTURE) as picture:
+        assert json.loads(picture.info["Comment"]) == found, AGAIN
+    assert f"![{readme.in_words(found)}](.github/results.png)" in README, AGAIN
+
+
+def test_the_picture_has_a_mark_for_each_number_and_an_interval_for_each_of_ours():
+    found = readme.numbers()
+    values = {(who, value[0]) for by in found.values() for who, value in by.items()}
+    (ax,) = readme.draw(found).axes
+    marks = [line for line in ax.lines if not line.get_label().startswith("_")]
+    drawn = {(line.get_label(), value) for line in marks for value in line.get_xdata()}
+    assert drawn == values and len(values) == 14
+    intervals = sorted(tuple(line.get_xdata()) for line in ax.lines if line not in marks)
+    ours = [value[1:] for by in found.values() for value in by.values() if value[1:]]
+    assert [interval for interval in intervals if interval] == sorted(map(tuple, ours))
+
+
 def test_the_table_of_benchmarks_has_rows_that_were_measured():
     measured = (ROOT / "tests/benchmarks/measured.md").read_text("utf-8").splitlines()
-    section = README.partition("### Speed\n")[2].partition("\n### ")[0]
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    section = text.partition("## Speed\n")[2].partition("\n## ")[0]
     rows = [line for line in section.splitlines() if line.startswith("|")]
     assert len(rows) > 10 and set(rows) <= set(measured)
     missed = [cells(row)[0] for row in measured if "| missed" in row]

@@ -1,7 +1,6 @@
 """The report shows formulas, links, figures and states, and needs no network."""
 
 import pytest
-from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from small_notebooks import soup
 
@@ -31,11 +30,9 @@ PIXEL = (
 )
 
 
-def page_of(markdown, *outputs):
+def page_of(markdown, *outputs, **options):
     cells = [new_markdown_cell(markdown), new_code_cell("show()", outputs=list(outputs))]
-    return BeautifulSoup(
-        report.notebook_html(new_notebook(cells=cells), ["01_one", "02_two"]), "html.parser"
-    )
+    return report.notebook_body(new_notebook(cells=cells), ["01_one", "02_two"], **options)
 
 
 def test_formulas_become_mathml():
@@ -67,6 +64,18 @@ def test_links_and_alternative_texts():
     assert "1 + 1" in page.details.text
 
 
+def test_other_files_are_links_where_the_repository_has_an_address():
+    links = page_of(MARKDOWN, repository="https://github.com/us/faces").find_all("a", href=True)
+    assert links[-1]["href"] == "https://github.com/us/faces/blob/main/notebooks/../data/README.md"
+
+
+def test_lines_of_navigation_and_badges_are_left_out():
+    badge = "[![Open in Colab](https://example.org/badge.svg)](https://example.org/one)"
+    top = "◀ [one](01_one.ipynb) ·\n[two](02_two.ipynb) ▶"
+    page = page_of(f"# 01 · Faces\n\n{badge}\n\n{top}\n\nA [link](02_two.ipynb) stays.")
+    assert not page.img and [link.text for link in page.find_all("a") if link.text] == ["link"]
+
+
 def test_report_is_complete_and_needs_no_network(write, tmp_path):
     code = (
         "from IPython.display import Image, display\nimport base64, pandas\n"
@@ -80,18 +89,20 @@ def test_report_is_complete_and_needs_no_network(write, tmp_path):
     pages = {path.name: soup(path) for path in sorted(index.parent.glob("*.html"))}
     assert list(pages) == ["01_one.html", "02_two.html", "index.html"]
     for page in pages.values():
-        assert not page.find_all(["script", "iframe", "link"])
+        assert not page.find_all(["iframe", "link"]) and not page.select("script[src]")
         assert all(image["src"].startswith("data:image/") for image in page.find_all("img"))
         assert "url(" not in page.style.text and "@import" not in page.style.text
-    rows = [
-        [cell.text.strip() for cell in row.find_all("td")]
-        for row in pages["index.html"].tbody.find_all("tr")
+    cards = pages["index.html"].select(".cards li")
+    shown = [
+        [card.select_one(part).text for part in ("h2", ".question", ".status")] for card in cards
     ]
-    assert [row[:3] for row in rows] == [
+    assert shown == [
         ["01 · Faces", "First a statement. Could you sort these < faces?", "done"],
         ["02 · Two & more", "Why?", "done"],
     ]
-    assert [link["href"] for link in pages["index.html"].find_all("a")] == list(pages)[:2]
+    assert [card.a["href"] for card in cards] == list(pages)[:2]
+    assert [card.img["alt"] for card in cards if card.img] == ["Dot"]
+    assert "profile smoke, seed 42" in pages["index.html"].main.p.text
     first, second = pages["01_one.html"], pages["02_two.html"]
     assert first.select_one("a[rel=next]")["href"] == "02_two.html"
     assert second.select_one("a[rel=prev]")["href"] == "01_one.html"
@@ -100,7 +111,15 @@ def test_report_is_complete_and_needs_no_network(write, tmp_path):
     assert [image["alt"] for image in first.find_all("img")] == ["Dot"]
 
 
+def test_a_notebook_that_did_not_start_has_a_page_that_says_so(write, tmp_path):
+    notebook = write("01_one")
+    page = report.Report(tmp_path, [notebook], about="Tried")
+    page.add("01_one", tmp_path / "01_one.failed.ipynb", "failed", 90)
+    assert "It did not start." in soup(tmp_path / "01_one.html").main.text
+    assert soup(tmp_path / "index.html").select_one(".note").text == "failed, 1.5 minutes"
+
+
 @pytest.mark.parametrize("notebook", series.notebooks(), ids=lambda path: path.stem)
 def test_the_index_shows_the_notebooks_question_not_its_links(notebook):
-    question = report.index_entry(notebook, {})["question"]
+    question = report.heading(notebook)["question"]
     assert "?" in question and "◀" not in question and "▶" not in question

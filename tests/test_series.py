@@ -172,7 +172,7 @@ def test_after_a_failure_later_notebooks_run_only_when_told_to(keep_going, write
     assert (tmp_path / "out" / "01_one.failed.ipynb").exists()
     assert (tmp_path / "out" / "02_two.ipynb").exists() == keep_going
     index = soup(tmp_path / "out" / "index.html")
-    states = [row.find_all("td")[2].text for row in index.tbody.find_all("tr")]
+    states = [state.text for state in index.select(".cards .status")]
     assert states == ["failed", "done" if keep_going else "not run"]
 
 
@@ -203,7 +203,7 @@ def test_sigterm_lets_the_kernel_save_and_ends_cleanly(write, tmp_path):
     wait_for(source.parent / "saved")
     notebook = nbformat.read(tmp_path / "out" / "01_one.failed.ipynb", as_version=4)
     assert "KeyboardInterrupt" in str(notebook.cells[-1].outputs)
-    assert "stopped" in (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert soup(tmp_path / "out" / "index.html").select_one(".cards .status").text == "stopped"
     assert no_unfinished(tmp_path / "out")
 
 

@@ -3,14 +3,12 @@
 import functools
 import http.server
 import importlib.resources
-import shutil
 import threading
 from urllib.parse import unquote, urldefrag, urlsplit
 
 import pytest
-from small_notebooks import VALUES
 
-from fer_utils import report, series
+from fer_utils import publish, report, series
 
 # Colours do not depend on the width, nor the layout on the colours.
 VIEWS = [(1200, "light"), (400, "dark")]
@@ -24,14 +22,13 @@ PLACES = "[...document.querySelectorAll('[id]')].map(place => place.id)"
 
 def write_report(folder):
     """The report of all notebooks as they are committed, with what they showed then."""
-    results = {}
+    shown = report.Report(folder, series.notebooks(), about="As committed")
     for notebook in series.notebooks():
-        shutil.copy(notebook, folder)
-        results[notebook.stem] = ("done", 60.0)
-        report.write_report(folder, series.notebooks(), results, VALUES)
+        shown.add(notebook.stem, notebook, "done", 60.0)
 
 
-WRITERS = {"report": write_report}  # what is tested: a name, and what writes it into a folder
+# What is tested: a name, and what writes it into a folder.
+WRITERS = {"report": write_report, "site": publish.write_site}
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -92,3 +89,55 @@ def test_every_link_leads_somewhere(site, open_page):
         else:
             parts = urlsplit(link)
             assert parts.scheme == "https" and "." in parts.hostname, f"{here} links to {link}"
+
+
+def test_search_finds_a_part_from_any_page_and_leads_there(site, open_page, screenshots):
+    _, address, paths = site
+    page, _ = open_page(1200, 800)
+    page.goto(address + paths[5])
+    page.get_by_role("searchbox").fill("mcnemar's TEST")
+    page.get_by_role("searchbox").press("Enter")
+    page.wait_for_url("**/index.html?q=*")
+    first = page.locator("#found li").first
+    assert "McNemar's" in first.locator("mark").inner_text()
+    page.screenshot(path=screenshots / "site-search.png")
+    heading = first.locator("a").inner_text().split(": ", 1)[1]
+    first.locator("a").click()
+    place = page.get_by_role("heading", name=heading, exact=True)
+    place.wait_for()
+    assert 0 <= place.bounding_box()["y"] < 400
+    page.goto(f"{address}index.html?q=nosuchword")
+    assert page.locator("#found").inner_text().startswith("0 places")
+
+
+def test_colours_change_and_stay(site, open_page):
+    _, address, paths = site
+    page, _ = open_page(400, 800, "dark")
+    page.goto(f"{address}index.html")
+    ground = "getComputedStyle(document.body).backgroundColor"
+    dark = page.evaluate(ground)
+    page.get_by_role("button", name="Switch to light colours").click()
+    light = page.evaluate(ground)
+    assert light == "rgb(255, 255, 255)" != dark
+    page.goto(address + paths[5])
+    assert page.evaluate(ground) == light
+    page.get_by_role("button", name="Switch to dark colours").click()
+    assert page.evaluate(ground) == dark
+
+
+def test_code_folds_and_copies(site, open_page):
+    _, address, _ = site
+    page, _ = open_page(1200, 800)
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto(f"{address}{series.notebooks()[3].stem}.html")
+    cell = page.locator(".code_cell:visible").first
+    code = cell.locator("pre").first
+    cell.get_by_role("button", name="Copy").click()
+    cell.get_by_role("button", name="Copied").wait_for()
+    assert page.evaluate("navigator.clipboard.readText()") == code.text_content()
+    cell.get_by_text("Code", exact=True).click()
+    assert not code.is_visible()
+    page.get_by_role("button", name="Fold code").click()
+    assert page.locator(".input pre:visible").count() == 0
+    page.get_by_role("button", name="Unfold code").click()
+    assert code.is_visible()
