@@ -187,6 +187,40 @@ def unstated(profile: str, small: bool) -> Experiment:
     return varied(base, {f"unstated_{name}": chosen for name, chosen in UNSTATED.items()})
 
 
+# --- notebook 11 ------------------------------------------------------------------------------
+
+AUGMENTATIONS = ("shift", "rotation", "zoom", "light", "cut_out")
+
+
+def beyond(profile: str, small: bool) -> Experiment:
+    """From the seminar's deeper to modern networks: 30 epochs, on top of them the augmentations of
+    the modern networks one by one, then as many epochs and as much decay as compact; without
+    smoothing and with mixup as rows aside, of 30 epochs.
+    """
+    modern = models(("compact", "resnet"), profile, small).recipes
+    rows = {"deeper_long": patience(profile, small).recipes["deeper_long"]}
+    one, compact = rows["deeper_long"], modern["compact"]
+    for name in AUGMENTATIONS:
+        rows[f"beyond_{name}"] = one = replace(one, **{name: getattr(compact, name)})
+    aside = {"unsmoothed": dict(label_smoothing=0.0), "mixup": dict(mixup=0.2)}
+    aside["long"] = dict(epochs=compact.epochs, weight_decay=compact.weight_decay)
+    rows |= varied(one, {f"beyond_{name}": chosen for name, chosen in aside.items()}).recipes
+    return Experiment(rows | modern)
+
+
+# --- notebook 12 ------------------------------------------------------------------------------
+
+REMEDIES = {"plain": {}, "weighted": dict(loss="weighted"), "adjusted": dict(loss="logit-adjusted")}
+REMEDIES |= {name: dict(sampling=name) for name in ("balanced", "under")}
+
+
+def remedies(name: str, size: dict, profile: str, small: bool) -> Experiment:
+    """Shallow with each remedy against few images of a class, three seeds."""
+    base = replace(recipe("shallow", profile, small), **size)
+    rows = {f"{name}_{remedy}": chosen for remedy, chosen in REMEDIES.items()}
+    return replace(varied(base, rows), more=2)
+
+
 # --- the list ---------------------------------------------------------------------------------
 
 # name: (what makes it of profile and `small`, what it is published on)
@@ -212,9 +246,15 @@ EXPERIMENTS: dict[str, tuple[Callable[[str, bool], Experiment], tuple[str, ...]]
     "models": (partial(models, FOUR), BOTH),
     "drawn_seeds": (partial(models, ("fully_connected", "deeper"), more=2), ("synthetic",)),
     "unstated": (unstated, ()),
+    "beyond": (beyond, ()),
+    "remedies": (partial(remedies, "remedy", {}), ()),
+    "remedies_long": (partial(remedies, "remedy_long", LONG), ()),
     "seminar": (partial(models, (*FOUR[1:], "deeper_256_last")), REAL),
 }
-ALWAYS = {"seminar": "seminar"}  # experiments of one profile, whatever is asked for
+ALWAYS = {
+    "seminar": "seminar",
+    "beyond": "short",
+}  # experiments of one profile, whatever is asked for
 
 
 def jobs(name: str, profile: str, small: bool, seed=runs.SEED) -> dict[str, list[runs.Job]]:
