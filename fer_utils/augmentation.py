@@ -25,26 +25,26 @@ def vary(x: torch.Tensor, recipe: Recipe) -> torch.Tensor:
 
 
 def spread(limit: float, x: torch.Tensor) -> torch.Tensor:
-    """A number a picture, each as likely from -limit to limit, [B]."""
-    return limit * (2 * torch.rand(len(x), device=x.device) - 1)
+    """A number a picture, each as likely from -limit to limit, [B, 1, 1, 1]."""
+    return limit * (2 * torch.rand(len(x), 1, 1, 1, device=x.device) - 1)
 
 
 def turn(x: torch.Tensor, degrees: torch.Tensor, zoom: torch.Tensor) -> torch.Tensor:
-    """Turn each picture clockwise and enlarge it by a factor, about its centre; both [B].
+    """Turn each picture clockwise and enlarge it by a factor, about its centre; both [B, 1, 1, 1].
 
     Values between pixels are interpolated; what was outside takes the nearest edge pixel.
     """
-    angle, none = degrees.deg2rad(), torch.zeros_like(zoom)
     # Where a pixel of the result comes from, so the inverse of what is done to the picture.
-    cosine, sine = angle.cos() / zoom, angle.sin() / zoom
-    source = torch.stack([cosine, sine, none, -sine, cosine, none], 1).view(-1, 2, 3)
+    cosine, sine = degrees.deg2rad().cos() / zoom, degrees.deg2rad().sin() / zoom
+    source = F.pad(torch.stack([cosine, sine, -sine, cosine], 1).view(-1, 2, 2), (0, 1))
     grid = F.affine_grid(source, x.shape, align_corners=False)
     return F.grid_sample(x, grid, padding_mode="border", align_corners=False)
 
 
 def relight(x: torch.Tensor, contrast: torch.Tensor, brightness: torch.Tensor) -> torch.Tensor:
-    """Each picture's contrast (about its mean), then its brightness, times a factor; both [B]."""
-    contrast, brightness = contrast.view(-1, 1, 1, 1), brightness.view(-1, 1, 1, 1)
+    """Each picture's contrast (about its mean), then its brightness, times a factor; both
+    [B, 1, 1, 1].
+    """
     x = torch.lerp(x.mean((1, 2, 3), keepdim=True), x, contrast).clamp(0, 1)
     return (x * brightness).clamp(0, 1)
 

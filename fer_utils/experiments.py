@@ -189,8 +189,6 @@ def unstated(profile: str, small: bool) -> Experiment:
 
 # --- notebook 11 ------------------------------------------------------------------------------
 
-AUGMENTATIONS = ("shift", "rotation", "zoom", "light", "cut_out")
-
 
 def beyond(profile: str, small: bool) -> Experiment:
     """From the seminar's deeper to modern networks: 30 epochs, on top of them the augmentations of
@@ -198,13 +196,14 @@ def beyond(profile: str, small: bool) -> Experiment:
     smoothing and with mixup as rows aside, of 30 epochs.
     """
     modern = models(("compact", "resnet"), profile, small).recipes
-    rows = {"deeper_long": patience(profile, small).recipes["deeper_long"]}
-    one, compact = rows["deeper_long"], modern["compact"]
-    for name in AUGMENTATIONS:
+    one, compact = patience(profile, small).recipes["deeper_long"], modern["compact"]
+    rows = {"deeper_long": one}
+    for name in ("shift", "rotation", "zoom", "light", "cut_out"):
         rows[f"beyond_{name}"] = one = replace(one, **{name: getattr(compact, name)})
-    aside = {"unsmoothed": dict(label_smoothing=0.0), "mixup": dict(mixup=0.2)}
-    aside["long"] = dict(epochs=compact.epochs, weight_decay=compact.weight_decay)
-    rows |= varied(one, {f"beyond_{name}": chosen for name, chosen in aside.items()}).recipes
+    rows["beyond_unsmoothed"] = replace(one, label_smoothing=0.0)
+    rows["beyond_mixup"] = replace(one, mixup=0.2)
+    long = dict(epochs=compact.epochs, weight_decay=compact.weight_decay)
+    rows["beyond_long"] = replace(one, **long)
     return Experiment(rows | modern)
 
 
@@ -251,10 +250,8 @@ EXPERIMENTS: dict[str, tuple[Callable[[str, bool], Experiment], tuple[str, ...]]
     "remedies_long": (partial(remedies, "remedy_long", LONG), ()),
     "seminar": (partial(models, (*FOUR[1:], "deeper_256_last")), REAL),
 }
-ALWAYS = {
-    "seminar": "seminar",
-    "beyond": "short",
-}  # experiments of one profile, whatever is asked for
+# experiments of one profile, whatever is asked for
+ALWAYS = {"seminar": "seminar", "beyond": "short"}
 
 
 def jobs(name: str, profile: str, small: bool, seed=runs.SEED) -> dict[str, list[runs.Job]]:

@@ -5,7 +5,7 @@ Introduced in notebooks 03 (fully connected), 04 (the blocks), 05 (shallow), 07 
 """
 
 from dataclasses import dataclass, fields
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import numpy as np
 import torch
@@ -76,11 +76,11 @@ class Plain(Architecture):
 @dataclass(frozen=True)
 class Compact(Architecture):
     """A stem that halves the image, groups that halve it again, the mean of each map, seven scores.
-    A group: convolution, 2×2 max-pooling, batch normalisation, ReLU; then what another convolution
-    and normalisation make of it is added to it.
 
-    Much for little: no convolution sees all 48 × 48 positions, and no hidden layer of weights has
-    to be learnt. After networks that learn small pictures in seconds (Page 2018, Jordan 2024).
+    A group: convolution, 2×2 max-pooling, batch normalisation, ReLU; then what another convolution
+    and normalisation make of it is added to it. Much for little: no convolution sees all 48 × 48
+    positions, and no hidden layer of weights has to be learnt. After networks that learn small
+    pictures in seconds (Page 2018, Jordan 2024).
     """
 
     widths: tuple[int, ...] = (64, 192, 384)  # maps of each group, after the stem's 32
@@ -110,12 +110,11 @@ class ResNet18(Architecture):
 
     def layers(self, dropout_convolution: float, dropout_hidden: float) -> list[nn.Module]:
         """All layers, for images float32 [B, 1, 48, 48]; none of them drops anything."""
-        from torchvision.models import resnet  # here: it takes a second, and few want it
+        from torchvision.models import resnet18  # here: it takes a second, and few want it
 
-        made = resnet.ResNet(resnet.BasicBlock, [2, 2, 2, 2], num_classes=7)
+        _, norm, relu, _, *stages, mean, scores = resnet18(num_classes=7).children()
         stem = nn.Conv2d(1, 64, 3, stride=2, padding=1, bias=False)
-        blocks = [*made.layer1, *made.layer2, *made.layer3, *made.layer4]
-        return [stem, made.bn1, made.relu, *blocks, made.avgpool, nn.Flatten(), made.fc]
+        return [stem, norm, relu, *chain(*stages), mean, nn.Flatten(), scores]
 
 
 # by the name in a run's recipe

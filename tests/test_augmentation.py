@@ -32,7 +32,7 @@ def pictures(count=12):
 def test_turned_and_zoomed_as_torchvisions_affine(degrees, zoom):
     """Theirs fills what was outside with a constant: padded with its edge, it sees the same."""
     x = pictures()
-    ours = turn(x, torch.full((12,), degrees), torch.full((12,), zoom))
+    ours = turn(x, torch.full((12, 1, 1, 1), degrees), torch.full((12, 1, 1, 1), zoom))
     for one, expected in zip(ours, x, strict=True):
         wide = theirs.pad(expected, [48] * 4, padding_mode="edge")
         moved = dict(angle=degrees, translate=[0, 0], scale=zoom, shear=[0.0, 0.0])
@@ -41,7 +41,8 @@ def test_turned_and_zoomed_as_torchvisions_affine(degrees, zoom):
 
 
 def test_each_picture_takes_its_own_angle_and_zoom():
-    x, degrees, zoom = pictures(3), torch.tensor([10.0, -5, 0]), torch.tensor([1.1, 1, 0.9])
+    x, degrees, zoom = pictures(3), [10.0, -5, 0], [1.1, 1, 0.9]
+    degrees, zoom = (torch.tensor(each).view(3, 1, 1, 1) for each in (degrees, zoom))
     together = turn(x, degrees, zoom)
     for number in range(3):
         alone = turn(*(part[number : number + 1] for part in (x, degrees, zoom)))
@@ -50,12 +51,12 @@ def test_each_picture_takes_its_own_angle_and_zoom():
 
 def test_a_picture_that_is_not_turned_stays():
     x = pictures()
-    assert torch.allclose(turn(x, torch.zeros(12), torch.ones(12)), x, atol=1e-5)
+    assert torch.allclose(turn(x, torch.zeros(12, 1, 1, 1), torch.ones(12, 1, 1, 1)), x, atol=1e-5)
 
 
 def test_light_as_torchvisions_contrast_then_brightness():
     x, contrast, brightness = pictures(), torch.linspace(0.5, 1.6, 12), torch.linspace(1.5, 0.5, 12)
-    ours = relight(x, contrast, brightness)
+    ours = relight(x, contrast.view(-1, 1, 1, 1), brightness.view(-1, 1, 1, 1))
     for one, expected, c, b in zip(ours, x, contrast.tolist(), brightness.tolist(), strict=True):
         made = theirs.adjust_brightness(theirs.adjust_contrast(expected, c), b)
         assert torch.allclose(one, made, atol=1e-6)
@@ -117,7 +118,7 @@ def test_numbers_are_spread_evenly_between_both_limits():
 def test_rotation_zoom_and_light_take_the_recipes_limits(monkeypatch):
     asked = []
     monkeypatch.setattr(
-        augmentation, "spread", lambda limit, x: asked.append(limit) or x[:, 0, 0, 0]
+        augmentation, "spread", lambda limit, x: asked.append(limit) or torch.zeros(len(x), 1, 1, 1)
     )
     vary(pictures(), replace(NOTHING, rotation=3.0, zoom=0.1, light=0.4))
     assert asked == [3.0, 0.1, 0.4, 0.4]
