@@ -7,8 +7,6 @@ from dataclasses import replace
 
 from fer_utils import PROFILES, ROOT, SEED, UserError, terminate_as_interrupt
 
-BACKENDS = ("sequential", "loky", "dask")
-
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit code: 2 and one sentence on stderr for a user's error, 130
@@ -51,9 +49,6 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--epochs", type=int, help="how many (default: the recipe's)")
     train.add_argument("--threads", type=int, help="CPU threads (default: all cores)")
     train.add_argument("--retrain", action="store_true", help="train what is there, too")
-    train.add_argument("--backend", choices=BACKENDS, default=BACKENDS[0], help="see README")
-    train.add_argument("--workers", type=int, default=-1, help="processes (default: one a core)")
-    train.add_argument("--scheduler", metavar="ADDRESS", help="of the dask cluster")
     train.add_argument("--json", action="store_true", help="end with a line of JSON a run")
 
     author = commands.add_parser("publish", help="write data/published and notebooks' outputs")
@@ -88,7 +83,7 @@ def train_models(options) -> None:
     """`train`: the runs of some names; it never reads the test split."""
     import torch
 
-    from fer_utils import cluster, data, experiments, publish, runs
+    from fer_utils import data, experiments, publish, runs
 
     for name in ("epochs", "threads"):
         if (number := getattr(options, name)) is not None and number < 1:
@@ -107,9 +102,7 @@ def train_models(options) -> None:
         jobs += sum(experiments.jobs(name, options.profile, faces.small, options.seed).values(), [])
     if options.epochs:
         jobs = [replace(job, recipe=replace(job.recipe, epochs=options.epochs)) for job in jobs]
-    where = (options.backend, options.workers, options.scheduler)
-    how = runs.one_by_one if options.backend == "sequential" else cluster.elsewhere(*where)
-    found = runs.train_all(jobs, faces, options.retrain, not options.all_published, how)
+    found = runs.train_all(jobs, faces, options.retrain, not options.all_published)
     for run in found if options.json else ():
         last = run.history[-1]
         row = {"name": run.job.title, "seed": run.job.seed, "epochs": last["epoch"]}

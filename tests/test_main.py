@@ -10,7 +10,6 @@ from dataclasses import replace
 import patterns
 import pytest
 import torch
-from joblib import _dask
 
 from fer_utils import ROOT, data, experiments, fetching, publish, recipes, runs, series
 from fer_utils.__main__ import main
@@ -97,16 +96,6 @@ def test_several_names_and_an_experiment_each_give_their_runs(table, capsys):
     assert len(list((runs.home() / "runs").glob("*/run.json"))) == 2, "equal trainings are one"
 
 
-def test_two_processes_give_a_search_the_same_numbers_as_one(table, capsys):
-    command = ["train", "search", "--profile", "smoke", "--data", table, "--epochs", "1", "--json"]
-    reached = []
-    for more in (["--threads", "1"], ["--backend", "loky", "--workers", "2", "--retrain"]):
-        assert main(command + more) == 0
-        lines = [line for line in capsys.readouterr().out.splitlines() if line[:1] == "{"]
-        reached.append([json.loads(line)["validation_accuracy"] for line in lines])
-    assert len(reached[0]) == 24 and reached[0] == reached[1]
-
-
 def test_the_list_has_every_name_with_its_runs_and_minutes(capsys, monkeypatch):
     monkeypatch.setattr(runs, "PUBLISHED", ROOT / "data" / "published")
     assert main(["train", "--list"]) == 0
@@ -187,13 +176,6 @@ def test_train_names_what_it_knows(names, table, capsys):
     assert "fully_connected" in line and "patience" in line if names else "--list" in line
 
 
-def test_a_cluster_that_is_not_there_is_one_sentence(table, monkeypatch, capsys):
-    monkeypatch.setattr(_dask, "distributed", None)
-    command = ["train", "fully_connected", "--data", table, "--backend", "dask"]
-    assert main(command) == 2
-    assert "pip install" in one_error(capsys)
-
-
 def test_unpublishable_data(table, capsys):
     assert main(["publish", "--data", table]) == 2
     assert "official split" in one_error(capsys)
@@ -244,7 +226,7 @@ def test_fetch_prints_what_was_counted(table, monkeypatch, capsys):
 
 
 def test_an_interrupt_is_130(table, monkeypatch):
-    def stopped(*arguments):
+    def stopped(*arguments, **options):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(runs, "train_run", stopped)
