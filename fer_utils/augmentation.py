@@ -57,12 +57,3 @@ def cut_out(x: torch.Tensor, corners: torch.Tensor, side: int) -> torch.Tensor:
     rows, columns = (into >= 0) & (into < side)
     square = rows[:, None, :, None] & columns[:, None, None, :]
     return torch.where(square, x.mean((1, 2, 3), keepdim=True), x)
-
-
-def mix(x: torch.Tensor, labels: torch.Tensor, alpha: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """Lay over each picture the one before it, and over its label that one's, in shares that are
-    drawn for the whole batch (Zhang et al. 2018): labels int64 [B] to float32 [B, 7].
-    """
-    from torchvision.transforms.v2 import MixUp  # here: it takes a second, and few want it
-
-    return MixUp(alpha=alpha, num_classes=7)(x, labels)

@@ -97,12 +97,6 @@ def search(profile: str, small: bool) -> Experiment:
     return Experiment(recipes, folds=tuple(Fold(k, FOLDS, images) for k in range(FOLDS)))
 
 
-def rates_all(profile: str, small: bool) -> Experiment:
-    """The seminar's recipe of shallow with higher rates, eight epochs of all images."""
-    base = replace(recipe("shallow", "seminar", small), epochs=8)
-    return varied(base, {f"shallow_all_{r:.0e}": dict(learning_rate=r) for r in RATES[1:]})
-
-
 # --- notebook 07 ------------------------------------------------------------------------------
 
 
@@ -117,11 +111,11 @@ def constant(model: str, part: str, rate: float = 1e-3, **size) -> Recipe:
     return rebuilt(own, batch_norm=part in ("batch_norm", "both"))
 
 
-def parts(names, rates, epochs: int, profile: str, small: bool, more: int = 0) -> Experiment:
-    """Shallow with and without batch normalisation and dropout, few images, constant rates."""
-    recipes, size = {}, few(small, epochs)
+def parts(names, rates, profile: str, small: bool, more: int = 0) -> Experiment:
+    """Shallow with and without batch normalisation and dropout, constant rates, eight epochs."""
+    recipes = {}
     for rate, name in product(rates, names):
-        recipes[f"shallow_{name}_{rate:.0e}"] = constant("shallow", name, rate, **size)
+        recipes[f"shallow_{name}_{rate:.0e}"] = constant("shallow", name, rate, epochs=8)
     return Experiment(recipes, more)
 
 
@@ -187,26 +181,6 @@ def unstated(profile: str, small: bool) -> Experiment:
     return varied(base, {f"unstated_{name}": chosen for name, chosen in UNSTATED.items()})
 
 
-# --- notebook 11 ------------------------------------------------------------------------------
-
-
-def beyond(profile: str, small: bool) -> Experiment:
-    """From the seminar's deeper to modern networks: 30 epochs, on top of them the augmentations of
-    the modern networks one by one, then as many epochs and as much decay as compact; without
-    smoothing and with mixup as rows aside, of 30 epochs.
-    """
-    modern = models(("compact", "resnet"), profile, small).recipes
-    one, compact = patience(profile, small).recipes["deeper_long"], modern["compact"]
-    rows = {"deeper_long": one}
-    for name in ("shift", "rotation", "zoom", "light", "cut_out"):
-        rows[f"beyond_{name}"] = one = replace(one, **{name: getattr(compact, name)})
-    rows["beyond_unsmoothed"] = replace(one, label_smoothing=0.0)
-    rows["beyond_mixup"] = replace(one, mixup=0.2)
-    long = dict(epochs=compact.epochs, weight_decay=compact.weight_decay)
-    rows["beyond_long"] = replace(one, **long)
-    return Experiment(rows | modern)
-
-
 # --- notebook 12 ------------------------------------------------------------------------------
 
 REMEDIES = {"plain": {}, "weighted": dict(loss="weighted"), "adjusted": dict(loss="logit-adjusted")}
@@ -231,11 +205,10 @@ EXPERIMENTS: dict[str, tuple[Callable[[str, bool], Experiment], tuple[str, ...]]
     "kernel_seeds": (partial(spread, kernels, "shallow_kernels_3_5", 4), BOTH),
     "rates": (rates, BOTH),
     "search": (search, BOTH),
-    "rates_all": (rates_all, REAL),
-    "rates_seeds": (partial(spread, rates_all, "shallow_all_1e-03", 2), REAL),
-    "parts": (partial(parts, PARTS, (1e-3,), 25), REAL),
-    "parts_rates": (partial(parts, ("plain", "batch_norm"), (1e-4, 1e-2), 10), REAL),
-    "parts_seeds": (partial(parts, ("plain", "both"), (1e-3,), 25, more=2), REAL),
+    "rates_all": (partial(parts, ("both",), RATES[1:]), REAL),
+    "parts": (partial(parts, PARTS, (1e-3,)), REAL),
+    "parts_rates": (partial(parts, ("plain", "batch_norm"), (1e-2, 1e-4)), REAL),
+    "parts_seeds": (partial(parts, ("plain", "both"), (1e-3,), more=2), REAL),
     "pooling": (pooling, REAL),
     "ladder": (ladder, BOTH),
     "images_all": (images, REAL),
@@ -245,13 +218,12 @@ EXPERIMENTS: dict[str, tuple[Callable[[str, bool], Experiment], tuple[str, ...]]
     "models": (partial(models, FOUR), BOTH),
     "drawn_seeds": (partial(models, ("fully_connected", "deeper"), more=2), ("synthetic",)),
     "unstated": (unstated, ()),
-    "beyond": (beyond, ()),
+    "compact": (partial(models, ("compact",)), ()),
     "remedies": (partial(remedies, "remedy", {}), ()),
     "remedies_long": (partial(remedies, "remedy_long", LONG), ()),
     "seminar": (partial(models, (*FOUR[1:], "deeper_256_last")), REAL),
 }
-# experiments of one profile, whatever is asked for
-ALWAYS = {"seminar": "seminar", "beyond": "short"}
+ALWAYS = {"seminar": "seminar"}  # experiments of one profile, whatever is asked for
 
 
 def jobs(name: str, profile: str, small: bool, seed=runs.SEED) -> dict[str, list[runs.Job]]:

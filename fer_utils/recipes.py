@@ -47,7 +47,6 @@ class Recipe:
     zoom: float = 0.0  # enlarge or reduce by up to this share
     light: float = 0.0  # change contrast and brightness by up to this share
     cut_out: int = 0  # side, in pixels, of a square that is set to the image's mean
-    mixup: float = 0.0  # α of the beta distribution of the shares of two images laid together
 
     def __post_init__(self):
         for name, kind in get_type_hints(Recipe).items():

@@ -171,8 +171,6 @@ def train_epoch(state: State, images: torch.Tensor, labels: torch.Tensor) -> flo
     for step, batch in enumerate(drawn(labels, recipe).split(recipe.batch_size)[:steps], 1):
         x = scaled(augment(images[batch], recipe.mirror, recipe.shift), device)  # [B, 1, 48, 48]
         x, targets = augmentation.vary(x, recipe), labels[batch]
-        if recipe.mixup:
-            x, targets = augmentation.mix(x, targets, recipe.mixup)
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
             scores = state.model(x)  # [B, 7]
         loss = loss_of(scores.float(), targets)

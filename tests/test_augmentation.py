@@ -1,9 +1,7 @@
 """Each picture is varied on its own, as torchvision would vary that one, and stays itself."""
 
-import math
 from dataclasses import replace
 
-import numpy as np
 import patterns
 import pytest
 import torch
@@ -11,7 +9,7 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as theirs
 
 from fer_utils import augmentation
-from fer_utils.augmentation import cut_out, mix, relight, spread, turn, vary
+from fer_utils.augmentation import cut_out, relight, spread, turn, vary
 
 NOTHING = replace(patterns.RECIPE, mirror=False, shift=0)
 CHOICES = dict(rotation=12.0, zoom=0.15, light=0.2, cut_out=14)
@@ -134,41 +132,3 @@ def test_a_cut_square_lies_anywhere_in_the_picture():
     for first in (squares.any(2).int().argmax(1), squares.any(1).int().argmax(1)):
         values, counts = first.unique(return_counts=True)
         assert values.tolist() == list(range(9)) and counts.min() > 0.8 * 4000 / 9
-
-
-# ---------------------------------------------------------------- mixup
-
-
-def test_mixed_pictures_and_labels_have_the_same_shares():
-    """A picture of grey level k is of class k: what is left of it is its share of the label."""
-    labels = torch.arange(7)
-    x = torch.nn.functional.one_hot(labels, 48).float()[:, None, :, None].expand(7, 1, 48, 48)
-    shares = []
-    for seed in range(200):
-        torch.manual_seed(seed)
-        made, targets = mix(x, labels, 0.2)
-        assert torch.allclose(made[:, 0, :7, 0], targets, atol=1e-6)
-        assert torch.allclose(targets.sum(1), torch.ones(7))
-        own = targets.diagonal()
-        assert torch.allclose(own, own[:1].expand(7)), "one share a batch"
-        assert torch.allclose(targets.roll(-1, 1).diagonal(), own) or torch.allclose(
-            targets[labels, labels.roll(1)], 1 - own
-        )
-        shares.append(own[0].item())
-    # A beta distribution of 0.2 and 0.2: mean 1/2, variance 1 / (4 · 1.4), mostly near 0 or 1.
-    assert np.mean(shares) == pytest.approx(0.5, abs=0.1)
-    assert np.var(shares) == pytest.approx(1 / 5.6, rel=0.2)
-    torch.manual_seed(199)
-    assert torch.equal(mix(x, labels, 0.2)[0], made), "equal seeds mix equally"
-
-
-def test_the_loss_of_mixed_labels_is_the_mix_of_the_losses():
-    from fer_utils.training import loss_function
-
-    scores, first, second = torch.randn(9, 7), torch.arange(9) % 7, torch.arange(9) % 5
-    both = [torch.nn.functional.one_hot(one, 7).float() for one in (first, second)]
-    for choice in (dict(), dict(loss="logit-adjusted"), dict(label_smoothing=0.2)):
-        loss = loss_function(replace(NOTHING, **choice), torch.arange(1, 8))
-        mixed = loss(scores, 0.3 * both[0] + 0.7 * both[1])
-        by_hand = 0.3 * loss(scores, first) + 0.7 * loss(scores, second)
-        assert math.isclose(mixed.item(), by_hand.item(), rel_tol=1e-5)

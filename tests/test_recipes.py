@@ -31,7 +31,6 @@ CHANGES = dict(
     zoom=0.9,
     light=0.9,
     cut_out=9,
-    mixup=0.9,
 )
 
 
@@ -93,7 +92,7 @@ def test_the_modern_networks_recipes_at_short():
     assert (resnet.learning_rate, resnet.weight_decay) == (0.05, 5e-4)
     for one in (compact, resnet):
         assert (one.schedule, one.mirror, one.shift, one.cut_out) == ("one-cycle", True, 5, 14)
-        assert (one.rotation, one.zoom, one.light, one.mixup) == (12, 0.15, 0.2, 0)
+        assert (one.rotation, one.zoom, one.light) == (12, 0.15, 0.2)
         assert (one.label_smoothing, one.dropout_convolution, one.dropout_hidden) == (0.1, 0, 0)
 
 

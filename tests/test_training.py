@@ -281,9 +281,7 @@ def test_a_class_without_images_is_never_drawn(sampling):
     assert len(order) == 6 and set(labels[order].tolist()) <= {0, 3, 6}
 
 
-@pytest.mark.parametrize(
-    "choice", [dict(mixup=0.2), dict(rotation=12.0), dict(sampling="balanced")]
-)
+@pytest.mark.parametrize("choice", [dict(rotation=12.0), dict(sampling="balanced")])
 def test_what_a_recipe_varies_changes_the_training(faces, choice):
     one, other = trained(PLAIN, faces), trained(replace(PLAIN, **choice), faces)
     assert not torch.equal(one.model[0].weight, other.model[0].weight)
@@ -336,7 +334,6 @@ VARIED = replace(
     zoom=0.15,
     light=0.2,
     cut_out=14,
-    mixup=0.2,
 )
 
 
