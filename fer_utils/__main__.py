@@ -3,7 +3,6 @@
 import argparse
 import json
 import sys
-from dataclasses import replace
 
 from fer_utils import PROFILES, ROOT, SEED, UserError, terminate_as_interrupt
 
@@ -46,7 +45,6 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("names", nargs="*", metavar="NAME", help="models and experiments")
     train.add_argument("--list", action="store_true", help="say which there are, with minutes")
     train.add_argument("--all-published", action="store_true", help="make the published runs again")
-    train.add_argument("--epochs", type=int, help="how many (default: the recipe's)")
     train.add_argument("--threads", type=int, help="CPU threads (default: all cores)")
     train.add_argument("--retrain", action="store_true", help="train what is there, too")
     train.add_argument("--json", action="store_true", help="end with a line of JSON a run")
@@ -85,9 +83,8 @@ def train_models(options) -> None:
 
     from fer_utils import data, experiments, publish, runs
 
-    for name in ("epochs", "threads"):
-        if (number := getattr(options, name)) is not None and number < 1:
-            raise UserError(f"--{name} takes a whole number from 1 on.")
+    if options.threads is not None and options.threads < 1:
+        raise UserError("--threads takes a whole number from 1 on.")
     if options.list:
         print_experiments()
         return
@@ -100,8 +97,6 @@ def train_models(options) -> None:
     jobs = publish.to_publish(runs.kind(faces)) if options.all_published else []
     for name in options.names:
         jobs += sum(experiments.jobs(name, options.profile, faces.small, options.seed).values(), [])
-    if options.epochs:
-        jobs = [replace(job, recipe=replace(job.recipe, epochs=options.epochs)) for job in jobs]
     found = runs.train_all(jobs, faces, options.retrain, not options.all_published)
     for run in found if options.json else ():
         last = run.history[-1]

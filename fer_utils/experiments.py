@@ -97,6 +97,12 @@ def search(profile: str, small: bool) -> Experiment:
     return Experiment(recipes, folds=tuple(Fold(k, FOLDS, images) for k in range(FOLDS)))
 
 
+def rates_all(profile: str, small: bool) -> Experiment:
+    """The seminar's recipe of shallow with higher rates, eight epochs of all images."""
+    base = replace(recipe("shallow", "seminar", small), epochs=8)
+    return varied(base, {f"shallow_all_{r:.0e}": dict(learning_rate=r) for r in RATES[1:]})
+
+
 # --- notebook 07 ------------------------------------------------------------------------------
 
 
@@ -111,11 +117,11 @@ def constant(model: str, part: str, rate: float = 1e-3, **size) -> Recipe:
     return rebuilt(own, batch_norm=part in ("batch_norm", "both"))
 
 
-def parts(names, rates, profile: str, small: bool, more: int = 0) -> Experiment:
-    """Shallow with and without batch normalisation and dropout, constant rates, eight epochs."""
-    recipes = {}
+def parts(names, rates, epochs: int, profile: str, small: bool, more: int = 0) -> Experiment:
+    """Shallow with and without batch normalisation and dropout, few images, constant rates."""
+    recipes, size = {}, few(small, epochs)
     for rate, name in product(rates, names):
-        recipes[f"shallow_{name}_{rate:.0e}"] = constant("shallow", name, rate, epochs=8)
+        recipes[f"shallow_{name}_{rate:.0e}"] = constant("shallow", name, rate, **size)
     return Experiment(recipes, more)
 
 
@@ -205,10 +211,11 @@ EXPERIMENTS: dict[str, tuple[Callable[[str, bool], Experiment], tuple[str, ...]]
     "kernel_seeds": (partial(spread, kernels, "shallow_kernels_3_5", 4), BOTH),
     "rates": (rates, BOTH),
     "search": (search, BOTH),
-    "rates_all": (partial(parts, ("both",), RATES[1:]), REAL),
-    "parts": (partial(parts, PARTS, (1e-3,)), REAL),
-    "parts_rates": (partial(parts, ("plain", "batch_norm"), (1e-2, 1e-4)), REAL),
-    "parts_seeds": (partial(parts, ("plain", "both"), (1e-3,), more=2), REAL),
+    "rates_all": (rates_all, REAL),
+    "rates_seeds": (partial(spread, rates_all, "shallow_all_1e-03", 2), REAL),
+    "parts": (partial(parts, PARTS, (1e-3,), 25), REAL),
+    "parts_rates": (partial(parts, ("plain", "batch_norm"), (1e-4, 1e-2), 10), REAL),
+    "parts_seeds": (partial(parts, ("plain", "both"), (1e-3,), 25, more=2), REAL),
     "pooling": (pooling, REAL),
     "ladder": (ladder, BOTH),
     "images_all": (images, REAL),

@@ -1,11 +1,11 @@
-"""The seminar's networks and two modern ones as data, and the one function that builds them.
+"""The seminar's networks and a modern one as data, and the one function that builds them.
 
 Introduced in notebooks 03 (fully connected), 04 (the blocks), 05 (shallow), 07 (deep), 08 (deeper),
-11 (compact, resnet).
+11 (compact).
 """
 
 from dataclasses import dataclass, fields
-from itertools import chain, pairwise
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -103,22 +103,8 @@ class Added(nn.Sequential):
         return (x + super().forward(x)).relu()
 
 
-class ResNet18(Architecture):
-    """torchvision's ResNet-18 (He et al. 2016) for small images: a 3 × 3 stem of stride 2 and no
-    pooling, so that the first of its four stages works at half the image's side, not an eighth.
-    """
-
-    def layers(self, dropout_convolution: float, dropout_hidden: float) -> list[nn.Module]:
-        """All layers, for images float32 [B, 1, 48, 48]; none of them drops anything."""
-        from torchvision.models import resnet18  # here: it takes a second, and few want it
-
-        _, norm, relu, _, *stages, mean, scores = resnet18(num_classes=7).children()
-        stem = nn.Conv2d(1, 64, 3, stride=2, padding=1, bias=False)
-        return [stem, norm, relu, *chain(*stages), mean, nn.Flatten(), scores]
-
-
 # by the name in a run's recipe
-BUILDERS = {"plain": Plain, "compact": Compact, "resnet18": ResNet18}
+BUILDERS = {"plain": Plain, "compact": Compact}
 
 
 def from_values(builder: str, **arguments) -> Architecture:

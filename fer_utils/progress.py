@@ -16,14 +16,10 @@ def track(items, label: str, total: int | None = None, initial: int = 0):
 
     total: number of items (default `len(items)`); initial: how many were done before.
     """
-    terminal = partial(tqdm, leave=False, disable=None)
-    show = partial(NotebookBar, file=io.StringIO(), mininterval=0.5) if in_notebook() else terminal
+    show = partial(tqdm, leave=False, disable=None)
+    if hasattr(IPython.get_ipython(), "kernel"):  # JupyterLab or papermill
+        show = partial(NotebookBar, file=io.StringIO(), mininterval=0.5)
     yield from show(items, label, total, initial=initial)
-
-
-def in_notebook() -> bool:
-    """True inside a Jupyter kernel (JupyterLab or papermill)."""
-    return hasattr(IPython.get_ipython(), "kernel")
 
 
 class NotebookBar(tqdm):

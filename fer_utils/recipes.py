@@ -72,8 +72,6 @@ def from_identity(values: dict) -> Recipe:
 # By model: learning rate, weight decay and epochs, and the epochs of `short`, see models.toml.
 SETTINGS = {name: model["settings"] for name, model in MODELS.items()}
 OPTIMISER = dict(optimizer="adamw", learning_rate=2e-3, weight_decay=1e-2)  # of `short`
-# Of `short`, too, by model, for those that are not the seminar's.
-MODERN = {name: model["short"] for name, model in MODELS.items() if "short" in model}
 
 
 def recipe(model: str, profile: str, small: bool) -> Recipe:
@@ -97,7 +95,7 @@ def recipe(model: str, profile: str, small: bool) -> Recipe:
         return own
     short = OPTIMISER | dict(schedule="one-cycle", mirror=True, shift=3, label_smoothing=0.1)
     short |= dict(epochs=short_epochs[small], batch_size=32 if small else own.batch_size)
-    return replace(own, **short | MODERN.get(model, {}))
+    return replace(own, **short | MODELS.get(model, {}).get("short", {}))
 
 
 def cut(one: Recipe) -> Recipe:

@@ -77,14 +77,12 @@ def test_train_says_nothing_of_test(table, capsys):
     assert not list((runs.home() / "runs").glob("*/metrics.json"))
 
 
-def test_threads_and_epochs(table, capsys):
+def test_threads(table, capsys):
     command = ["train", "fully_connected", "--profile", "smoke", "--data", table]
     assert main([*command, "--threads", "2"]) == 0 and torch.get_num_threads() == 2
-    assert main([*command, "--epochs", "3", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out.splitlines()[-1])["epochs"] == 3
-    for option in ("--threads", "--epochs"):
-        assert main([*command, option, "0"]) == 2
-        assert option in one_error(capsys)
+    capsys.readouterr()
+    assert main([*command, "--threads", "0"]) == 2
+    assert "--threads" in one_error(capsys)
 
 
 def test_several_names_and_an_experiment_each_give_their_runs(table, capsys):

@@ -61,13 +61,6 @@ PARAMETERS = {
     + (C3 * 64 * 192 + C3 * 192 * 192 + 4 * 192)
     + (C3 * 192 * 384 + C3 * 384 * 384 + 4 * 384)
     + (384 * 7 + 7),
-    # A stage: four convolutions and, where its width is new, a 1 × 1 shortcut.
-    "resnet": (C3 * 64 + 2 * 64)
-    + (4 * C3 * 64 * 64 + 8 * 64)
-    + (C3 * 64 * 128 + 3 * C3 * 128 * 128 + 64 * 128 + 10 * 128)
-    + (C3 * 128 * 256 + 3 * C3 * 256 * 256 + 128 * 256 + 10 * 256)
-    + (C3 * 256 * 512 + 3 * C3 * 512 * 512 + 256 * 512 + 10 * 512)
-    + (512 * 7 + 7),
 }
 MULTIPLY_ADDS = {
     "fully_connected": 2304 * 7,
@@ -101,12 +94,6 @@ MULTIPLY_ADDS = {
     + (C3 * 64 * 192 * 12**2 + C3 * 192 * 192 * 6**2)
     + (C3 * 192 * 384 * 6**2 + C3 * 384 * 384 * 3**2)
     + 384 * 7,
-    "resnet": C3 * 64 * 24**2
-    + 4 * C3 * 64 * 64 * 24**2
-    + (C3 * 64 * 128 + 3 * C3 * 128 * 128 + 64 * 128) * 12**2
-    + (C3 * 128 * 256 + 3 * C3 * 256 * 256 + 128 * 256) * 6**2
-    + (C3 * 256 * 512 + 3 * C3 * 512 * 512 + 256 * 512) * 3**2
-    + 512 * 7,
 }
 # A convolution of side k adds (k - 1) steps of its map, a pooling one step; a step is 1 pixel and
 # doubles with each pooling.
@@ -120,7 +107,6 @@ FIELDS = {
     "compact": 1 + 3 + (2 * 2 + 2 + 4 * 2) + (4 * 2 + 4 + 8 * 2) + (8 * 2 + 8 + 16 * 2),
     # Two blocks of two convolutions a stage; the first convolution of a stage still has the step
     # of the stage before. Shortcuts see less.
-    "resnet": 1 + 2 + 4 * 4 + (4 + 3 * 8) + (8 + 3 * 16) + (16 + 3 * 32),
 }
 
 
@@ -148,8 +134,8 @@ def test_the_counts_that_the_series_quotes():
         226,
     ]
     # "Is it convolution, or just more weights?" needs two networks of one size.
-    modern = [(PARAMETERS[name] / 1e6, MULTIPLY_ADDS[name] / 1e6) for name in ("compact", "resnet")]
-    assert [(round(a, 1), round(b, -1)) for a, b in modern] == [(2.5, 80), (11.2, 310)]
+    compact = PARAMETERS["compact"] / 1e6, MULTIPLY_ADDS["compact"] / 1e6
+    assert (round(compact[0], 1), round(compact[1], -1)) == (2.5, 80)
     assert PARAMETERS["hidden_layer"] == pytest.approx(PARAMETERS["shallow"], rel=0.001)
 
 
@@ -241,7 +227,7 @@ def test_a_group_of_compact():
     assert layers == ["Conv2d", "BatchNorm2d", "ReLU", *group, *end]
 
 
-SIDES = {"compact": [24, 12, 12, 6, 6, 3, 3], "resnet": [24, 24, 24, 12, 12, 6, 6, 3, 3]}
+SIDES = {"compact": [24, 12, 12, 6, 6, 3, 3]}
 
 
 @pytest.mark.parametrize("name, sides", SIDES.items())

@@ -75,7 +75,7 @@ def test_short_gives_a_small_data_set_small_batches_and_deep_networks_more_epoch
         assert small == usual
         return
     assert (usual.batch_size, small.batch_size) == (128, 32)
-    if model in recipes.MODERN:
+    if model == "compact":
         assert (usual.epochs, small.epochs) == (100, 40)
     else:
         deep = len(ARCHITECTURES[model].convolutions) > 2
@@ -84,16 +84,12 @@ def test_short_gives_a_small_data_set_small_batches_and_deep_networks_more_epoch
     assert type(small.epochs) is int  # a run's identity is JSON
 
 
-def test_the_modern_networks_recipes_at_short():
-    compact, resnet = (recipe(name, "short", small=False) for name in ("compact", "resnet"))
-    assert list(recipes.MODERN) == ["compact", "resnet"]
-    assert (compact.optimizer, compact.learning_rate, compact.weight_decay) == ("adamw", 3e-3, 0.05)
-    assert (resnet.optimizer, resnet.momentum) == ("sgd", 0.9)
-    assert (resnet.learning_rate, resnet.weight_decay) == (0.05, 5e-4)
-    for one in (compact, resnet):
-        assert (one.schedule, one.mirror, one.shift, one.cut_out) == ("one-cycle", True, 5, 14)
-        assert (one.rotation, one.zoom, one.light) == (12, 0.15, 0.2)
-        assert (one.label_smoothing, one.dropout_convolution, one.dropout_hidden) == (0.1, 0, 0)
+def test_the_recipe_of_compact_at_short():
+    one = recipe("compact", "short", small=False)
+    assert (one.optimizer, one.learning_rate, one.weight_decay) == ("adamw", 3e-3, 0.05)
+    assert (one.schedule, one.mirror, one.shift, one.cut_out) == ("one-cycle", True, 5, 14)
+    assert (one.rotation, one.zoom, one.light) == (12, 0.15, 0.2)
+    assert (one.label_smoothing, one.dropout_convolution, one.dropout_hidden) == (0.1, 0, 0)
 
 
 def test_forgetting_the_size_of_the_data_is_an_error_and_no_other_recipe():
