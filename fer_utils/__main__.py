@@ -3,11 +3,8 @@
 import argparse
 import json
 import sys
-from dataclasses import replace
 
 from fer_utils import PROFILES, ROOT, SEED, UserError, home, terminate_as_interrupt
-
-BACKENDS = ("sequential", "loky", "dask")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -48,12 +45,8 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("names", nargs="*", metavar="NAME", help="models and experiments")
     train.add_argument("--list", action="store_true", help="say which there are, with minutes")
     train.add_argument("--all-published", action="store_true", help="make the published runs again")
-    train.add_argument("--epochs", type=int, help="how many (default: the recipe's)")
     train.add_argument("--threads", type=int, help="CPU threads (default: all cores)")
     train.add_argument("--retrain", action="store_true", help="train what is there, too")
-    train.add_argument("--backend", choices=BACKENDS, default=BACKENDS[0], help="see CONTRIBUTING")
-    train.add_argument("--workers", type=int, default=-1, help="processes (default: one a core)")
-    train.add_argument("--scheduler", metavar="ADDRESS", help="of the dask cluster")
     train.add_argument("--json", action="store_true", help="end with a line of JSON a run")
 
     site = commands.add_parser("site", help="write the committed notebooks as web pages")
@@ -91,11 +84,10 @@ def train_models(options) -> None:
     """`train`: the runs of some names; it never reads the test split."""
     import torch
 
-    from fer_utils import cluster, data, experiments, publish, runs
+    from fer_utils import data, experiments, publish, runs
 
-    for name in ("epochs", "threads"):
-        if (number := getattr(options, name)) is not None and number < 1:
-            raise UserError(f"--{name} takes a whole number from 1 on.")
+    if options.threads is not None and options.threads < 1:
+        raise UserError("--threads takes a whole number from 1 on.")
     if options.list:
         print_experiments()
         return
@@ -108,11 +100,7 @@ def train_models(options) -> None:
     jobs = publish.to_publish(runs.kind(faces)) if options.all_published else []
     for name in options.names:
         jobs += sum(experiments.jobs(name, options.profile, faces.small, options.seed).values(), [])
-    if options.epochs:
-        jobs = [replace(job, recipe=replace(job.recipe, epochs=options.epochs)) for job in jobs]
-    where = (options.backend, options.workers, options.scheduler)
-    how = runs.one_by_one if options.backend == "sequential" else cluster.elsewhere(*where)
-    found = runs.train_all(jobs, faces, options.retrain, not options.all_published, how)
+    found = runs.train_all(jobs, faces, options.retrain, not options.all_published)
     for run in found if options.json else ():
         last = run.history[-1]
         row = {"name": run.job.title, "seed": run.job.seed, "epochs": last["epoch"]}
@@ -129,8 +117,8 @@ def print_experiments() -> None:
         known = sum(experiments.published(name).values(), [])
         minutes = sum(run.provenance["seconds"] for run in known) / 60
         devices = ", ".join(sorted({run.provenance["device"] for run in known}))
-        took = f"{len(known)} published, {minutes:,.1f} minutes on {devices}" if known else ""
-        print(f"{name:18} {len(jobs):3} runs   {took}")
+        took = f"   {len(known)} published, {minutes:,.1f} minutes on {devices}" * bool(known)
+        print(f"{name:18} {len(jobs):3} runs{took}")
 
 
 def make_site(options) -> None:

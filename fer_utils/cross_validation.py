@@ -41,18 +41,11 @@ def fold_faces(faces: Faces, folds: int = 3, images: int | None = None) -> list[
     _, groups = np.unique(image_hashes(pixels), return_inverse=True)
     order = np.random.RandomState(0).permutation(groups.max() + 1)
     parts = StratifiedGroupKFold(folds).split(pixels, labels, groups=np.argsort(order)[groups])
-    return [one_fold(faces, pixels, labels, held_out) for _, held_out in parts]
-
-
-def one_fold(faces: Faces, pixels: np.ndarray, labels: np.ndarray, held_out: np.ndarray) -> Faces:
-    """A data set: the images at `held_out` are its validation, the others its training.
-
-    It keeps the source of `faces`, of whose fingerprint its own is made.
-    Introduced in notebook 06.
-    """
-    splits = np.full(len(labels), "train", dtype="<U10")
-    splits[held_out] = "validation"
-    mark = hashlib.sha256(faces.fingerprint.encode() + splits.tobytes()).hexdigest()
-    names = np.arange(len(labels)).astype(str)
-    part = dict(images=pixels, labels=labels, names=names, splits=splits, votes=None)
-    return replace(faces, **part, fingerprint=mark, report={})
+    names, made = np.arange(len(labels)).astype(str), []
+    whole = dict(images=pixels, labels=labels, names=names, votes=None, report={})
+    for _, held_out in parts:
+        splits = np.full(len(labels), "train", dtype="<U10")
+        splits[held_out] = "validation"
+        mark = hashlib.sha256(faces.fingerprint.encode() + splits.tobytes()).hexdigest()
+        made.append(replace(faces, **whole, splits=splits, fingerprint=mark))
+    return made

@@ -187,6 +187,18 @@ def unstated(profile: str, small: bool) -> Experiment:
     return varied(base, {f"unstated_{name}": chosen for name, chosen in UNSTATED.items()})
 
 
+# --- notebook 12 ------------------------------------------------------------------------------
+
+REMEDIES = {"plain": {}, "weighted": dict(loss="weighted"), "adjusted": dict(loss="logit-adjusted")}
+REMEDIES |= {name: dict(sampling=name) for name in ("balanced", "under")}
+
+
+def remedies(name: str, size: dict, profile: str, small: bool) -> Experiment:
+    """Shallow with each remedy against few images of a class, three seeds."""
+    base = replace(recipe("shallow", profile, small), **size)
+    return replace(varied(base, {f"{name}_{key}": r for key, r in REMEDIES.items()}), more=2)
+
+
 # --- the list ---------------------------------------------------------------------------------
 
 # name: (what makes it of profile and `small`, what it is published on)
@@ -212,9 +224,10 @@ EXPERIMENTS: dict[str, tuple[Callable[[str, bool], Experiment], tuple[str, ...]]
     "models": (partial(models, FOUR), BOTH),
     "drawn_seeds": (partial(models, ("fully_connected", "deeper"), more=2), ("synthetic",)),
     "unstated": (unstated, ()),
+    "remedies": (partial(remedies, "remedy", {}), ()),
+    "remedies_long": (partial(remedies, "remedy_long", LONG), ()),
     "seminar": (partial(models, (*FOUR[1:], "deeper_256_last")), REAL),
 }
-ALWAYS = {"seminar": "seminar"}  # experiments of one profile, whatever is asked for
 
 
 def jobs(name: str, profile: str, small: bool, seed=runs.SEED) -> dict[str, list[runs.Job]]:
@@ -226,7 +239,7 @@ def jobs(name: str, profile: str, small: bool, seed=runs.SEED) -> dict[str, list
     known_or_refuse("profile", profile, PROFILES)
     known_or_refuse("model or experiment", name, [*SETTINGS, *EXPERIMENTS])
     make = EXPERIMENTS[name][0] if name in EXPERIMENTS else partial(models, (name,))
-    profile = profile if profile == "smoke" else ALWAYS.get(name, profile)
+    profile = "seminar" if name == "seminar" and profile != "smoke" else profile
     made = brief(make("short", False)) if profile == "smoke" else make(profile, small)
     seeds = dict.fromkeys((seed, *range(1, 1 + made.more)))  # each once
 

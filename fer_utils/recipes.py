@@ -16,8 +16,8 @@ from fer_utils.models import ARCHITECTURES, MODELS, Architecture, build, changed
 class Recipe:
     """What decides a training's result, apart from data, seed and `training.TRAINING_VERSION`.
 
-    Raises ValueError for an unknown optimizer, schedule, loss or precision, naming the known ones.
-    Introduced in notebook 03.
+    Raises ValueError for an unknown optimizer, schedule, loss, sampling or precision, naming the
+    known ones. Introduced in notebook 03.
     """
 
     architecture: Architecture
@@ -40,6 +40,13 @@ class Recipe:
     precision: Literal["float32", "bfloat16"] = "float32"
     # plain: cross-entropy; for the others see `training.loss_function`
     loss: Literal["plain", "weighted", "logit-adjusted"] = "plain"
+    # which images an epoch draws, see `training.drawn`
+    sampling: Literal["plain", "balanced", "under"] = "plain"
+    # of each image on its own, see `augmentation`
+    rotation: float = 0.0  # turn by up to this many degrees
+    zoom: float = 0.0  # enlarge or reduce by up to this share
+    light: float = 0.0  # change contrast and brightness by up to this share
+    cut_out: int = 0  # side, in pixels, of a square that is set to the image's mean
 
     def __post_init__(self):
         for name, kind in get_type_hints(Recipe).items():
@@ -86,9 +93,9 @@ def recipe(model: str, profile: str, small: bool) -> Recipe:
     own = Recipe(network, "adam", rate, decay, epochs, **dropout)
     if profile == "seminar" or not short_epochs:
         return own
-    variety = dict(schedule="one-cycle", mirror=True, shift=3, label_smoothing=0.1)
-    sizes = dict(epochs=short_epochs[small], batch_size=32 if small else own.batch_size)
-    return replace(own, **OPTIMISER, **variety, **sizes)
+    short = OPTIMISER | dict(schedule="one-cycle", mirror=True, shift=3, label_smoothing=0.1)
+    short |= dict(epochs=short_epochs[small], batch_size=32 if small else own.batch_size)
+    return replace(own, **short | MODELS.get(model, {}).get("short", {}))
 
 
 def cut(one: Recipe) -> Recipe:

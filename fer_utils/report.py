@@ -13,7 +13,7 @@ from nbconvert import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from pygments.formatters import HtmlFormatter
 
-from fer_utils import files
+from fer_utils import HERE, files
 
 
 class Report:
@@ -25,8 +25,7 @@ class Report:
 
     def __init__(self, out, chosen, **shown):
         self.out, self.pages = Path(out), {note.stem: heading(note) for note in chosen}
-        shell = Path(__file__).with_name("report.html").read_text(encoding="utf-8")
-        self.template = jinja2.Template(shell, autoescape=True)
+        self.template = jinja2.Template((HERE / "report.html").read_text("utf-8"), autoescape=True)
         self.shown = dict(pages=list(self.pages.values()), HtmlFormatter=HtmlFormatter) | shown
 
     def add(self, name: str, executed: Path, status: str, seconds=0.0) -> None:

@@ -237,28 +237,38 @@ def load_run(folder: Path, origin: str) -> Run | None:
 # --- training a run ---------------------------------------------------------------------------
 
 
-def one_by_one(todo: list[Job], faces: Faces, retrain: bool):
-    """Yield the run of each job, trained here, in the jobs' order."""
-    yield from (train_run(job, faces, retrain) for job in todo)
+def free_first(todo: list[Job], faces: Faces, retrain: bool):
+    """Yield the run of each job, trained here; what another process trains meanwhile comes last.
+
+    So processes that are given one list share it out, on one machine or on several.
+    """
+    later = []
+    for job in todo:
+        if run := train_run(job, faces, retrain, wait=False):
+            yield run
+        else:
+            later.append(job)
+    for job in later:
+        print(f"Another process is training {job.title}: waiting for it.", flush=True)
+        yield train_run(job, faces)
 
 
-def train_all(jobs, faces, retrain=False, published=True, how=one_by_one) -> list[Run]:
+def train_all(jobs, faces, retrain=False, published=True) -> list[Run]:
     """The runs of many jobs, in their order; trained is what has no own and no published run.
 
     A run is an own finished one, else a published one (unless `published` says no), else trained
     now; an interrupted training goes on after its last whole epoch. retrain: train what is there,
-    too. how: what trains many jobs, `one_by_one` or a `cluster.elsewhere`. A second process asking
-    for the same run waits for the first.
+    too.
     """
     # By key: two names of the same numbers (the ladder's last row is a depth of 08) are one run.
     found, todo = {}, {}
     for job in jobs:
         run = not retrain and (own_run(job, faces) or published and published_run(job, faces))
         (found if run else todo).setdefault(job.key(faces), run or job)
-    made = how(list(todo.values()), faces, retrain)
+    made = free_first(list(todo.values()), faces, retrain)
     if len(todo) > 1:
         made = track(made, "trainings", len(todo))
-    found |= zip(todo, made, strict=True)
+    found |= {run.job.key(faces): run for run in made}
     runs = [replace(found[job.key(faces)], job=job) for job in jobs]
     for run in runs:
         if run.job.fold is None:  # a search has too many
@@ -266,13 +276,19 @@ def train_all(jobs, faces, retrain=False, published=True, how=one_by_one) -> lis
     return runs
 
 
-def train_run(job: Job, faces: Faces, retrain: bool = False) -> Run:
-    """Train a job's run, or go on training it, unless another process has finished it meanwhile."""
+def train_run(job: Job, faces: Faces, retrain=False, wait=True) -> Run | None:
+    """Train a job's run, or go on training it, unless another process has finished it meanwhile.
+
+    wait: until no other process trains it; else None is returned while one does.
+    """
     folder = job.folder(faces)
     folder.mkdir(parents=True, exist_ok=True)
-    # A fold takes one thread, so that every backend gives a search the same numbers.
-    threads = machine.threads(1 if job.fold else torch.get_num_threads())
-    with threads, locked(folder.with_suffix(".lock")):
+    try:
+        lock = FileLock(folder.with_suffix(".lock")).acquire(timeout=-1 if wait else 0)
+    except Timeout:
+        return None
+    # A fold takes one thread, so that a search gives the same numbers however it is shared out.
+    with lock, machine.threads(1 if job.fold else torch.get_num_threads()):
         if retrain and (folder / "run.json").exists():
             shutil.rmtree(folder)
         if run := load_run(folder, "own run"):
@@ -285,8 +301,8 @@ def train_run(job: Job, faces: Faces, retrain: bool = False) -> Run:
             train_to_the_end(state, job, part, folder)
             finish(state, job, faces, folder)
         except KeyboardInterrupt:
-            epochs = f"epoch {len(state.history)} of {job.recipe.epochs}"
-            print(f"Stopped after {epochs}; run again to go on.")
+            done = len(state.history)
+            print(f"Stopped after epoch {done} of {job.recipe.epochs}; run again to go on.")
             raise
         except OSError as error:
             advice = "make room, then run again to go on."
@@ -319,16 +335,6 @@ def train_to_the_end(state: State, job: Job, part: Faces, folder: Path) -> None:
         save_checkpoint(state, folder)
         if job.fold is None:
             tqdm.write(progress_line(state.history, epochs))  # a print would tear the bar
-
-
-def locked(path: Path):
-    """The lock at `path`, held until the `with` ends; says so if another process has it."""
-    lock = FileLock(path)
-    try:
-        return lock.acquire(timeout=0)
-    except Timeout:
-        print("Another process is training this run: waiting for it.", flush=True)
-        return lock.acquire()
 
 
 def progress_line(history: list[dict], epochs: int) -> str:

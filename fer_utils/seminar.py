@@ -9,13 +9,11 @@ from fer_utils import read_toml
 
 PAPER = read_toml("seminar")
 ACCURACY, RECALL = PAPER["accuracy"], PAPER["recall"]  # in percent
-TEST_SIZES = tuple(PAPER["test_sizes"])
 CLASS_COUNTS, SEMINAR_CLASS_COUNTS = PAPER["class_counts"], PAPER["seminar_class_counts"]
-HYPERPARAMETERS = PAPER["hyperparameters"]
+TEST_SIZES, HYPERPARAMETERS = tuple(PAPER["test_sizes"]), PAPER["hyperparameters"]
 # By .id: .text, .where (section or table), .notebook (that judges it), .rule (before measuring)
 # and .of, the claim that it is a part of.
 RULE = PAPER["rule_of_numbers"]  # of an accuracy
-CLAIMS = {
-    name: SimpleNamespace(**{"id": name, "of": name, "rule": RULE} | claim)
-    for name, claim in PAPER["claims"].items()
-}
+CLAIMS = {}
+for name, claim in PAPER["claims"].items():
+    CLAIMS[name] = SimpleNamespace(**{"id": name, "of": name, "rule": RULE} | claim)

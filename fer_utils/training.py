@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional as F
 from torch.optim import lr_scheduler
 
-from fer_utils import UserError, machine
+from fer_utils import UserError, augmentation, machine
 from fer_utils.data import Faces, choose
 from fer_utils.evaluation import device_of, logits, scaled
 from fer_utils.recipes import Recipe
@@ -108,7 +108,8 @@ def augment(images: torch.Tensor, mirror: bool, shift: int) -> torch.Tensor:
 
 
 def loss_function(recipe: Recipe, counts: torch.Tensor):
-    """The training loss as a function of scores [B, 7] and classes [B], in nats.
+    """The training loss as a function of scores [B, 7] and classes [B] (or their shares, [B, 7]),
+    in nats.
 
     counts: training images of each class, [7]. `plain`: cross-entropy, smoothed as the recipe says.
     `weighted`: each class counts alike, N / (7 n) times an image of a class with n of N images.
@@ -160,19 +161,19 @@ def train(state: State, faces: Faces):
 
 def train_epoch(state: State, images: torch.Tensor, labels: torch.Tensor) -> float:
     """One pass over images uint8 [n, 48, 48] and labels int64 [n], both on the network's device,
-    in random order; returns the last learning rate. Introduced in notebook 05.
+    as `drawn`; returns the last learning rate. Introduced in notebook 05.
     """
     recipe, device = state.recipe, labels.device
     state.model.train()
     loss_of = loss_function(recipe, torch.bincount(labels, minlength=7))
     steps = batches(len(labels), recipe.batch_size)
     losses, half = torch.zeros(steps, device=device), recipe.precision == "bfloat16"
-    order = torch.randperm(len(labels), device=device)
-    for step, batch in enumerate(order.split(recipe.batch_size)[:steps], 1):
+    for step, batch in enumerate(drawn(labels, recipe).split(recipe.batch_size)[:steps], 1):
         x = scaled(augment(images[batch], recipe.mirror, recipe.shift), device)  # [B, 1, 48, 48]
+        x, targets = augmentation.vary(x, recipe), labels[batch]
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
             scores = state.model(x)  # [B, 7]
-        loss = loss_of(scores.float(), labels[batch])
+        loss = loss_of(scores.float(), targets)
         rate = state.scheduler.get_last_lr()[0]
         state.optimizer.zero_grad()
         loss.backward()
@@ -182,6 +183,23 @@ def train_epoch(state: State, images: torch.Tensor, labels: torch.Tensor) -> flo
         if step % LOOK == 0 or step == steps:
             check(losses[:step], f"epoch {len(state.history) + 1}, step {{}}", rate)
     return rate
+
+
+def drawn(labels: torch.Tensor, recipe: Recipe) -> torch.Tensor:
+    """The images of an epoch in their order, int64 [n], by their labels, int64 [n].
+
+    `plain`: each once. `balanced`: n times any image of any class, each class as likely. `under`:
+    n times any of the first images of each class, of each as many as the smallest has, so that a
+    training takes as many steps.
+    """
+    if recipe.sampling == "plain":
+        return torch.randperm(len(labels), device=labels.device)
+    counts = torch.bincount(labels)
+    chances = 1 / counts[labels]
+    if recipe.sampling == "under":
+        place = F.one_hot(labels).cumsum(0).gather(1, labels[:, None])[:, 0]  # in its class, from 1
+        chances = (place <= counts[counts > 0].min()).float()
+    return chances.multinomial(len(labels), replacement=True)
 
 
 def check(losses: torch.Tensor, where: str, rate: float) -> None:

@@ -3,17 +3,15 @@
 import json
 from dataclasses import replace
 
-import cloudpickle
-import joblib
 import numpy as np
 import patterns
 import pytest
 
-from fer_utils import cluster, cross_validation, data, publish, runs
+from fer_utils import cross_validation, data, publish, runs
 from fer_utils.cross_validation import Fold
 from fer_utils.data import image_hashes
 from fer_utils.evaluation import predict
-from fer_utils.runs import Job, RunError
+from fer_utils.runs import Job
 
 RECIPES = [replace(patterns.RECIPE, epochs=1, learning_rate=rate) for rate in (1e-3, 1e-2)]
 
@@ -126,45 +124,6 @@ def numbers(run):
     """What a training gave, without its times."""
     history = [{**epoch, "seconds": 0} for epoch in run.history]
     return history, {name: value.tolist() for name, value in run.model().state_dict().items()}
-
-
-def test_every_backend_gives_the_same_runs_and_numbers(file, tmp_path, monkeypatch, home):
-    jobs, found = [*search(RECIPES[:1]), Job("whole", RECIPES[0], seed=3)], []
-    for backend, workers in (("sequential", 1), ("threading", 1), ("loky", 2)):
-        monkeypatch.setenv("FER_HOME", str(tmp_path / backend))
-        how = runs.one_by_one if backend == "sequential" else cluster.elsewhere(backend, workers)
-        made = runs.train_all(jobs, data.load(file), how=how)
-        assert [run.job for run in made] == jobs
-        assert {run.folder.parent for run in made} == {tmp_path / backend / "runs"}
-        found.append([(run.folder.name, numbers(run)) for run in made])
-    assert found[0] == found[1] == found[2]
-
-
-def test_a_task_carries_no_pixels(file, home, monkeypatch):
-    tasks, delayed = [], joblib.delayed
-
-    def spying(function):
-        return lambda *given, **named: (
-            tasks.append((function, given, named)) or delayed(function)(*given, **named)
-        )
-
-    monkeypatch.setattr(joblib, "delayed", spying)
-    faces, jobs = data.load(file), search(RECIPES[:1])
-    runs.train_all(
-        jobs, faces, how=cluster.elsewhere("threading", 1)
-    )  # in this process, as any worker
-    assert len(tasks) == len(jobs)
-    for task in tasks:
-        assert len(cloudpickle.dumps(task)) < 10_000 < faces.images.nbytes
-
-
-def test_a_worker_that_finds_other_faces_refuses(file, home, tmp_path):
-    faces = data.load(file)
-    given = (patterns.JOB, faces.source, faces.fingerprint, str(home))
-    patterns.write_csv(file, {"train": 70, "validation": 14, "test": 14})
-    with pytest.raises(RunError, match="other faces"):
-        cluster.train_elsewhere(*given)
-    assert not list(home.glob("runs/*"))
 
 
 # ---------------------------------------------------------------- published folds

@@ -34,7 +34,7 @@ def identity(job):
 def test_every_name_has_jobs_that_differ(name, profile, small):
     jobs = listed(name, profile, small)
     assert jobs and len(set(map(identity, jobs))) == len({job.title for job in jobs}) == len(jobs)
-    shown = "smoke" if profile == "smoke" else experiments.ALWAYS.get(name, profile)
+    shown = "smoke" if profile == "smoke" else "seminar" if name == "seminar" else profile
     for job in jobs:
         assert job.name.endswith(f"-{shown}")
 

@@ -10,10 +10,8 @@ from itertools import product
 import patterns
 import pytest
 import torch
-from joblib import _dask
 
-from fer_utils import UserError, machine
-from fer_utils.cluster import elsewhere
+from fer_utils import machine
 
 
 def test_the_device_is_one_that_works():
@@ -116,20 +114,3 @@ def test_without_git_or_a_repository_there_is_no_revision(tmp_path, monkeypatch)
     assert machine.revision() is None
     monkeypatch.setenv("PATH", os.devnull)
     assert machine.revision() is None
-
-
-# ---------------------------------------------------------------- a cluster
-
-
-def test_without_dask_a_cluster_says_how_to_get_it(monkeypatch):
-    monkeypatch.setattr(_dask, "distributed", None)
-    with pytest.raises(UserError, match="pip install"):
-        elsewhere("dask")
-
-
-def test_a_scheduler_that_does_not_answer_is_named(monkeypatch):
-    pytest.importorskip("distributed")
-    client, nobody = _dask.Client, "tcp://127.0.0.1:1"
-    monkeypatch.setattr(_dask, "Client", lambda address, **how: client(address, timeout=1, **how))
-    with pytest.raises(UserError, match=nobody):
-        elsewhere("dask", scheduler=nobody)

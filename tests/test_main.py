@@ -10,7 +10,6 @@ from dataclasses import replace
 import patterns
 import pytest
 import torch
-from joblib import _dask
 
 from fer_utils import ROOT, data, experiments, fetching, publish, recipes, runs, series
 from fer_utils.__main__ import main
@@ -78,14 +77,12 @@ def test_train_says_nothing_of_test(table, capsys):
     assert not list((runs.home() / "runs").glob("*/metrics.json"))
 
 
-def test_threads_and_epochs(table, capsys):
+def test_threads(table, capsys):
     command = ["train", "fully_connected", "--profile", "smoke", "--data", table]
     assert main([*command, "--threads", "2"]) == 0 and torch.get_num_threads() == 2
-    assert main([*command, "--epochs", "3", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out.splitlines()[-1])["epochs"] == 3
-    for option in ("--threads", "--epochs"):
-        assert main([*command, option, "0"]) == 2
-        assert option in one_error(capsys)
+    capsys.readouterr()
+    assert main([*command, "--threads", "0"]) == 2
+    assert "--threads" in one_error(capsys)
 
 
 def test_several_names_and_an_experiment_each_give_their_runs(table, capsys):
@@ -95,16 +92,6 @@ def test_several_names_and_an_experiment_each_give_their_runs(table, capsys):
     names = ["fully_connected-smoke", "fully_connected-smoke", "fully_connected_shuffled-smoke"]
     assert [row["name"] for row in rows] == names
     assert len(list((runs.home() / "runs").glob("*/run.json"))) == 2, "equal trainings are one"
-
-
-def test_two_processes_give_a_search_the_same_numbers_as_one(table, capsys):
-    command = ["train", "search", "--profile", "smoke", "--data", table, "--epochs", "1", "--json"]
-    reached = []
-    for more in (["--threads", "1"], ["--backend", "loky", "--workers", "2", "--retrain"]):
-        assert main(command + more) == 0
-        lines = [line for line in capsys.readouterr().out.splitlines() if line[:1] == "{"]
-        reached.append([json.loads(line)["validation_accuracy"] for line in lines])
-    assert len(reached[0]) == 24 and reached[0] == reached[1]
 
 
 def test_the_list_has_every_name_with_its_runs_and_minutes(capsys, monkeypatch):
@@ -187,13 +174,6 @@ def test_train_names_what_it_knows(names, table, capsys):
     assert "fully_connected" in line and "patience" in line if names else "--list" in line
 
 
-def test_a_cluster_that_is_not_there_is_one_sentence(table, monkeypatch, capsys):
-    monkeypatch.setattr(_dask, "distributed", None)
-    command = ["train", "fully_connected", "--data", table, "--backend", "dask"]
-    assert main(command) == 2
-    assert "pip install" in one_error(capsys)
-
-
 def test_unpublishable_data(table, capsys):
     assert main(["publish", "--data", table]) == 2
     assert "official split" in one_error(capsys)
@@ -244,7 +224,7 @@ def test_fetch_prints_what_was_counted(table, monkeypatch, capsys):
 
 
 def test_an_interrupt_is_130(table, monkeypatch):
-    def stopped(*arguments):
+    def stopped(*arguments, **options):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(runs, "train_run", stopped)

@@ -7,9 +7,18 @@ import patterns
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from fer_utils import activations, models, recipes, runs, training
-from fer_utils.models import ARCHITECTURES, Architecture, Dropout, Plain, ShufflePixels, build
+from fer_utils.models import (
+    ARCHITECTURES,
+    Architecture,
+    Compact,
+    Dropout,
+    Plain,
+    ShufflePixels,
+    build,
+)
 from fer_utils.recipes import Recipe, recipe
 from fer_utils.runs import Job
 
@@ -47,6 +56,11 @@ PARAMETERS = {
     + (256 * 256 + 2 * 256)
     + (256 * 512 + 2 * 512)
     + (512 * 7 + 7),
+    "compact": (16 * 32 + 2 * 32)
+    + (C3 * 32 * 64 + C3 * 64 * 64 + 4 * 64)
+    + (C3 * 64 * 192 + C3 * 192 * 192 + 4 * 192)
+    + (C3 * 192 * 384 + C3 * 384 * 384 + 4 * 384)
+    + (384 * 7 + 7),
 }
 MULTIPLY_ADDS = {
     "fully_connected": 2304 * 7,
@@ -75,6 +89,11 @@ MULTIPLY_ADDS = {
     + 256 * 256
     + 256 * 512
     + 512 * 7,
+    "compact": 16 * 32 * 24**2
+    + (C3 * 32 * 64 * 24**2 + C3 * 64 * 64 * 12**2)
+    + (C3 * 64 * 192 * 12**2 + C3 * 192 * 192 * 6**2)
+    + (C3 * 192 * 384 * 6**2 + C3 * 384 * 384 * 3**2)
+    + 384 * 7,
 }
 # A convolution of side k adds (k - 1) steps of its map, a pooling one step; a step is 1 pixel and
 # doubles with each pooling.
@@ -85,6 +104,9 @@ FIELDS = {
     "deep": 1 + (2 + 1) + 2 * (4 + 1) + 4 * (2 + 1) + 8 * (2 + 1),
     "deeper": 1 + (2 + 1) + 2 * (4 + 1) + 4 * (2 + 1) + 8 * (2 + 1) + 16 * (2 + 1),
     "deeper_256_last": 1 + (2 + 1) + 2 * (4 + 1) + 4 * (2 + 1) + 8 * (2 + 1) + 16 * (2 + 1),
+    "compact": 1 + 3 + (2 * 2 + 2 + 4 * 2) + (4 * 2 + 4 + 8 * 2) + (8 * 2 + 8 + 16 * 2),
+    # Two blocks of two convolutions a stage; the first convolution of a stage still has the step
+    # of the stage before. Shortcuts see less.
 }
 
 
@@ -112,6 +134,8 @@ def test_the_counts_that_the_series_quotes():
         226,
     ]
     # "Is it convolution, or just more weights?" needs two networks of one size.
+    compact = PARAMETERS["compact"] / 1e6, MULTIPLY_ADDS["compact"] / 1e6
+    assert (round(compact[0], 1), round(compact[1], -1)) == (2.5, 80)
     assert PARAMETERS["hidden_layer"] == pytest.approx(PARAMETERS["shallow"], rel=0.001)
 
 
@@ -177,6 +201,50 @@ def test_dropout_stands_where_the_recipe_asks_for_it():
     assert [layer.p for layer in both if isinstance(layer, Dropout)] == [0.1, 0.5]
     none = build(Plain(((4, 3),), (5,)))
     assert not any(isinstance(layer, Dropout) for layer in none)
+
+
+# ---------------------------------------------------------------- the modern networks
+
+
+def test_layers_whose_result_is_added_by_hand():
+    torch.manual_seed(0)
+    added, x = (
+        models.Added(nn.Conv2d(5, 5, 3, padding=1), nn.BatchNorm2d(5)).eval(),
+        torch.randn(2, 5, 8, 8),
+    )
+    with torch.no_grad():
+        added[1].running_mean.normal_()  # statistics that norm by other than 1
+        added[1].running_var.uniform_(0.5, 2)
+        by_hand = (x + added[1](F.conv2d(x, added[0].weight, added[0].bias, padding=1))).relu()
+        assert torch.allclose(added(x), by_hand, atol=1e-6)
+        assert not torch.allclose(by_hand, x.relu(), atol=0.1)
+
+
+def test_a_group_of_compact():
+    layers = [type(layer).__name__ for layer in Compact((8,)).layers(0, 0)]
+    group = ["Conv2d", "MaxPool2d", "BatchNorm2d", "ReLU", "Added"]
+    end = ["AdaptiveAvgPool2d", "Flatten", "Linear"]
+    assert layers == ["Conv2d", "BatchNorm2d", "ReLU", *group, *end]
+
+
+SIDES = {"compact": [24, 12, 12, 6, 6, 3, 3]}
+
+
+@pytest.mark.parametrize("name, sides", SIDES.items())
+def test_the_modern_networks_record_their_blocks(name, sides):
+    images = np.random.default_rng(0).integers(0, 256, (2, 48, 48), dtype=np.uint8)
+    recorded = activations.record(build(ARCHITECTURES[name]), images)
+    assert list(recorded) == [f"block {number}" for number in range(1, 1 + len(sides))]
+    assert [output.shape[-1] for output in recorded.values()] == sides
+    # Layers that work in place must not change what was recorded before.
+    network = build(ARCHITECTURES[name]).eval()
+    again, ends = activations.record(network, images), activations.blocks(network)
+    x = torch.from_numpy(images)[:, None] / 255
+    with torch.no_grad():
+        for layer in network:
+            x = layer(x)
+            for found in [key for key, end in ends.items() if end is layer]:
+                assert torch.allclose(again[found], x, atol=1e-5)
 
 
 # ---------------------------------------------------------------- the block

@@ -26,6 +26,11 @@ CHANGES = dict(
     train_images=99,
     precision="bfloat16",
     loss="weighted",
+    sampling="balanced",
+    rotation=9.0,
+    zoom=0.9,
+    light=0.9,
+    cut_out=9,
 )
 
 
@@ -70,10 +75,21 @@ def test_short_gives_a_small_data_set_small_batches_and_deep_networks_more_epoch
         assert small == usual
         return
     assert (usual.batch_size, small.batch_size) == (128, 32)
-    deep = len(ARCHITECTURES[model].convolutions) > 2
-    assert small.epochs == usual.epochs * (2 if deep else 1)
+    if model == "compact":
+        assert (usual.epochs, small.epochs) == (100, 40)
+    else:
+        deep = len(ARCHITECTURES[model].convolutions) > 2
+        assert small.epochs == usual.epochs * (2 if deep else 1)
     assert replace(small, batch_size=128, epochs=usual.epochs) == usual
     assert type(small.epochs) is int  # a run's identity is JSON
+
+
+def test_the_recipe_of_compact_at_short():
+    one = recipe("compact", "short", small=False)
+    assert (one.optimizer, one.learning_rate, one.weight_decay) == ("adamw", 3e-3, 0.05)
+    assert (one.schedule, one.mirror, one.shift, one.cut_out) == ("one-cycle", True, 5, 14)
+    assert (one.rotation, one.zoom, one.light) == (12, 0.15, 0.2)
+    assert (one.label_smoothing, one.dropout_convolution, one.dropout_hidden) == (0.1, 0, 0)
 
 
 def test_forgetting_the_size_of_the_data_is_an_error_and_no_other_recipe():
@@ -105,6 +121,7 @@ def test_a_model_without_settings_is_no_known_one(monkeypatch):
         ("schedule", "one_cycle", "constant, one-cycle"),
         ("optimizer", "adamax", "sgd, adam, adamw"),
         ("loss", "focal", "plain, weighted, logit-adjusted"),
+        ("sampling", "over", "plain, balanced, under"),
         ("precision", "float16", "float32, bfloat16"),
     ],
 )
@@ -164,19 +181,21 @@ def test_only_what_differs_from_a_default_is_in_the_identity():
 
 
 def test_a_new_field_orphans_no_run():
-    """The same values in a Recipe and a Plain that know one thing more."""
+    """The same values in a Recipe and an architecture that know one thing more."""
 
     @dataclass(frozen=True)
     class Longer(Recipe):
         clipping: float | None = None
 
-    @dataclass(frozen=True)
-    class Wider(Plain):
-        groups: int = 1
-
-    Wider.__name__ = "Plain"
     for model in ARCHITECTURES:
         made = recipe(model, "short", small=False)
+        kind = type(made.architecture)
+
+        @dataclass(frozen=True)
+        class Wider(kind):
+            groups: int = 1
+
+        Wider.__name__ = kind.__name__
         values = {field.name: getattr(made, field.name) for field in fields(made)}
         parts = {
             field.name: getattr(made.architecture, field.name)

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from fer_utils import data, evaluation, runs, training
 from fer_utils.evaluation import device_of
-from fer_utils.models import Plain, build
+from fer_utils.models import Compact, Plain, build
 from fer_utils.recipes import Recipe
 from fer_utils.training import State, TrainingError, augment
 
@@ -229,6 +229,65 @@ def test_fewer_images_than_a_batch_make_one_step_an_epoch():
     assert len(trained(replace(patterns.RECIPE, epochs=2), small).history) == 2
 
 
+# ---------------------------------------------------------------- which images
+
+UNEQUAL = np.repeat(np.arange(7), [80, 4, 30, 90, 20, 10, 6])  # the classes of 240 images
+
+
+def seen_labels(monkeypatch, recipe, labels=UNEQUAL, epochs=1):
+    """The labels that the loss saw, [steps, batch], one epoch after the other."""
+    counts = {"train": len(labels), "validation": 7, "test": 7}
+    faces = patterns.faces(counts, labels=np.r_[labels, np.arange(14) % 7])
+    seen, made = [], training.loss_function
+
+    def watched(recipe, counts):
+        loss = made(recipe, counts)
+        return lambda scores, labels: seen.append(labels) or loss(scores, labels)
+
+    monkeypatch.setattr(training, "loss_function", watched)
+    trained(replace(PLAIN, epochs=epochs, **recipe), faces)
+    return torch.stack(seen)
+
+
+def test_balanced_sampling_shows_each_class_as_often(monkeypatch):
+    seen = seen_labels(monkeypatch, dict(sampling="balanced", batch_size=240), epochs=20)
+    assert seen.shape == (20, 240), "as many images an epoch as without"
+    counts = torch.bincount(seen.flatten(), minlength=7)
+    expected = 20 * 240 / 7
+    assert counts.tolist() == pytest.approx([expected] * 7, abs=4.5 * expected**0.5)
+    assert not torch.equal(seen[0], seen[1])
+
+
+def test_under_sampling_takes_as_many_of_each_class_as_of_the_smallest_and_as_many_steps():
+    labels, recipe = torch.from_numpy(UNEQUAL), replace(PLAIN, sampling="under")
+    epochs = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        epochs.append(training.drawn(labels, recipe))
+    assert [len(order) for order in epochs] == [240, 240]
+    assert not torch.equal(*epochs)
+    taken = [order.unique() for order in epochs]
+    assert torch.equal(*taken), "always the same images"
+    first = [(labels == label).nonzero()[:4, 0] for label in range(7)]
+    assert torch.equal(taken[0], torch.cat(first).sort().values)
+    counts = torch.bincount(labels[epochs[0]], minlength=7)
+    assert counts.tolist() == pytest.approx([240 / 7] * 7, abs=4.5 * (240 / 7) ** 0.5)
+
+
+@pytest.mark.parametrize("sampling", ["balanced", "under"])
+def test_a_class_without_images_is_never_drawn(sampling):
+    labels = torch.tensor([0, 0, 0, 3, 3, 6])
+    order = training.drawn(labels, replace(PLAIN, sampling=sampling))
+    assert len(order) == 6 and set(labels[order].tolist()) <= {0, 3, 6}
+
+
+@pytest.mark.parametrize("choice", [dict(rotation=12.0), dict(sampling="balanced")])
+def test_what_a_recipe_varies_changes_the_training(faces, choice):
+    one, other = trained(PLAIN, faces), trained(replace(PLAIN, **choice), faces)
+    assert not torch.equal(one.model[0].weight, other.model[0].weight)
+    assert other.history[-1]["train_loss"] < math.log(7)
+
+
 # ---------------------------------------------------------------- bfloat16
 
 HALF = replace(patterns.RECIPE, precision="bfloat16")
@@ -267,9 +326,20 @@ def test_the_scores_of_a_bfloat16_step_have_eight_bits(faces):
 # ---------------------------------------------------------------- resuming
 
 
+VARIED = replace(
+    patterns.RECIPE,
+    architecture=Compact((4, 8)),
+    sampling="balanced",
+    rotation=12.0,
+    zoom=0.15,
+    light=0.2,
+    cut_out=14,
+)
+
+
 @pytest.mark.parametrize(
     ("epochs_before", "recipe"),
-    [(1, patterns.RECIPE), (2, patterns.RECIPE), (3, patterns.RECIPE), (2, HALF)],
+    [(1, patterns.RECIPE), (2, patterns.RECIPE), (3, patterns.RECIPE), (2, HALF), (2, VARIED)],
 )
 def test_resuming_is_bit_identical_to_not_stopping(faces, epochs_before, recipe):
     """With dropout, augmentation, batch norm, AdamW and one-cycle; through torch's own format."""
@@ -490,6 +560,9 @@ GOLDEN_RECIPES = {
     "sgd, no batch norm": Recipe(
         Plain(((4, 5),), (8,), batch_norm=False), "sgd", 0.05, 0.0, 1, batch_size=32
     ),
+    "residual groups, momentum, balanced, varied, mixed": replace(
+        VARIED, epochs=1, optimizer="sgd", learning_rate=0.05, momentum=0.9
+    ),
 }
 GOLDEN = {
     1: {
@@ -497,6 +570,7 @@ GOLDEN = {
         "convolutions, adamw, one-cycle, augmented, smoothed": [1.890795, 1.8923, 0.022122],
         "hidden layer, shuffled pixels, subset, weight decay": [1.613456, 1.661615, 0.011423],
         "sgd, no batch norm": [1.940097, 1.939661, 0.011509],
+        "residual groups, momentum, balanced, varied, mixed": [1.955821, 1.955797, 0.081992],
     }
 }
 

@@ -20,9 +20,8 @@ GROUPS = {
     "train": "images trained a second against the textbook loop and a matrix product",
     "size": "time and memory from 10,000 to 300,000 images",
     "series": "peak memory of the notebooks (minutes, only when named)",
-    "cluster": "a list of trainings by backend (ten to twenty minutes, only when named)",
 }
-NAMED = ("series", "cluster")  # groups that only run when named
+NAMED = ("series",)  # groups that only run when named
 COLUMNS = {"what": 36, "ours": 7, "theirs": 7, "unit": 16, "ratio": 6, "target": 12, "result": 30}
 
 

@@ -37,6 +37,16 @@ def start(*arguments, **environment) -> subprocess.Popen:
     )
 
 
+def read_until(process, word):
+    """The output's lines up to the first that holds `word`."""
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if word in line:
+            return lines
+    raise AssertionError(f"{word!r} never came:\n{''.join(lines)}")
+
+
 def stop():
     """Ctrl+C."""
     raise KeyboardInterrupt

@@ -14,7 +14,7 @@ from dataclasses import replace
 import patterns
 import pytest
 import torch
-from making import raise_after, start, stopped_run
+from making import raise_after, read_until, start, stopped_run
 from patterns import train_or_load
 
 from fer_utils import UserError, runs, training
@@ -44,16 +44,6 @@ pytestmark = pytest.mark.usefixtures("home")
 @pytest.fixture
 def faces():
     return patterns.faces()
-
-
-def read_until(process, word):
-    """The output's lines up to the first that holds `word`."""
-    lines = []
-    for line in process.stdout:
-        lines.append(line)
-        if word in line:
-            return lines
-    raise AssertionError(f"{word!r} never came:\n{''.join(lines)}")
 
 
 def weights(folder):

@@ -4,7 +4,6 @@ import os
 import re
 import signal
 import sys
-import threading
 import time
 from contextlib import suppress
 from dataclasses import replace
@@ -15,13 +14,13 @@ import psutil
 import pytest
 import small_notebooks
 import torch
-from making import start, stopped_run
+from filelock import FileLock
+from making import read_until, start, stopped_run
 from patterns import train_or_load
 
-import fer_utils
-from fer_utils import data, files, runs
-from fer_utils.cluster import elsewhere
-from fer_utils.runs import Job, RunError
+from fer_utils import files, machine, runs
+from fer_utils.cross_validation import Fold
+from fer_utils.runs import Job
 
 pytestmark = pytest.mark.usefixtures("home")
 # Kernels start one after another: jupyter_client picks ports that it does not hold, so two that
@@ -104,33 +103,56 @@ def orphans(home) -> list[psutil.Process]:
     return [process for process in found if process.pid != os.getpid()]
 
 
-def kill_workers(home):
-    """End loky's processes once the short run is finished and the long one has two epochs."""
-    while not (list(home.glob("runs/short*/run.json")) and list(home.glob("runs/long*/prev*"))):
-        time.sleep(0.05)
-    for child in psutil.Process().children(recursive=True):
-        if any("popen_loky" in word for word in child.cmdline()):
-            child.kill()
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
-def test_a_killed_worker_of_loky_is_named_and_costs_no_finished_run(home, tmp_path, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", str(fer_utils.ROOT))
-    patterns.write_csv(tmp_path / "faces.csv")
-    faces = data.load(tmp_path / "faces.csv")
-    short, long = (replace(patterns.RECIPE, epochs=epochs) for epochs in (1, 3_000))
-    jobs = [Job("short-short", short), Job("long-short", long)]
-    killer = threading.Thread(target=kill_workers, args=(home,), daemon=True)
-    killer.start()
-    with pytest.raises(RunError, match="worker .*run again"):
-        runs.train_all(jobs, faces, how=elsewhere("loky", 2))
-    assert [path.parent.name[:5] for path in home.glob("runs/*/run.json")] == ["short"]
-    assert runs.read_checkpoint(next(home.glob("runs/long*/checkpoint.pt")))["history"]
-
-
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 def test_a_training_stopped_and_resumed_on_a_gpu_ends(home, monkeypatch):
     recipe, faces = replace(patterns.RECIPE, epochs=4), patterns.faces()
     stopped_run(home, faces, monkeypatch, recipe, 2)
     run = train_or_load(recipe, faces)
     assert len(run.history) == 4 and len(run.filters) == 5
+
+
+def test_processes_with_one_list_share_it_out(home):
+    """What another process trains is left for the end, and then waited for."""
+    faces, jobs = patterns.faces(), [Job("tiny-short", patterns.RECIPE, seed) for seed in (1, 2, 3)]
+    lock = jobs[0].folder(faces).with_suffix(".lock")
+    lock.parent.mkdir(parents=True)
+    train = """
+import patterns
+from fer_utils import runs
+jobs = [runs.Job("tiny-short", patterns.RECIPE, seed) for seed in (1, 2, 3)]
+found = runs.train_all(jobs, patterns.faces())
+print("in order", [run.job.seed for run in found])
+"""
+    with FileLock(lock):
+        process = start("-c", train)
+        said = read_until(process, "waiting")
+        assert sorted(path.parent.name[:13] for path in home.glob("runs/*/run.json")) == [
+            "tiny-short-s2",
+            "tiny-short-s3",
+        ]
+    said = "".join(said) + process.stdout.read()
+    process.stdout.close()
+    assert process.wait(timeout=100) == 0, said
+    assert "Another process is training tiny-short-s1" in said and "in order [1, 2, 3]" in said
+    assert len(list(home.glob("runs/*/run.json"))) == 3
+
+
+def test_a_fold_is_the_same_whoever_trains_it(home, tmp_path, monkeypatch):
+    """With two threads here, and with one in another process."""
+    job, faces = Job("tiny-short", patterns.RECIPE, fold=Fold(0, 2)), patterns.faces()
+    with machine.threads(2):
+        (here,) = runs.train_all([job], faces)
+    train = """
+import patterns
+from fer_utils import runs
+from fer_utils.cross_validation import Fold
+runs.train_all([runs.Job("tiny-short", patterns.RECIPE, fold=Fold(0, 2))], patterns.faces())
+"""
+    process = start("-c", train, FER_HOME=str(tmp_path / "other"))
+    said = process.communicate(timeout=100)[0]
+    assert process.returncode == 0, said
+    monkeypatch.setenv("FER_HOME", str(tmp_path / "other"))
+    there = runs.own_run(job, faces)
+    assert [row | {"seconds": 0} for row in there.history] == [
+        row | {"seconds": 0} for row in here.history
+    ]
