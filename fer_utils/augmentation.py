@@ -2,7 +2,7 @@
 
 Torchvision's transforms draw one number for a whole batch; picture by picture they take many times
 as long. The tests compare each of these with torchvision's, picture by picture.
-Introduced in notebook 11; mirrored and moved pictures (`training.augment`) in 07.
+Introduced in notebook 11.
 """
 
 import torch

@@ -93,7 +93,7 @@ def batches(images: int, batch_size: int) -> int:
 def augment(images: torch.Tensor, mirror: bool, shift: int) -> torch.Tensor:
     """Mirror and shift each image of a batch on its own: uint8 [B, 48, 48] to the same.
 
-    What a shift uncovers is filled with the nearest edge pixel. Introduced in notebook 07.
+    What a shift uncovers is filled with the nearest edge pixel. Introduced in notebook 11.
     """
     (count, side), device = images.shape[:2], images.device
     rows = columns = torch.arange(side, device=device).expand(count, side)

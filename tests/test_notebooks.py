@@ -279,22 +279,9 @@ def drawn_faces(tree) -> list[str]:
 CHECKS = [value for name, value in sorted(globals().items()) if name.startswith("check_")]
 
 
-# Not yet told for a student alone.
-PENDING = ("07",)
-NEW = (
-    check_opens_without_a_clone,
-    check_load,
-    check_questions_are_answered,
-    check_exercises,
-    check_titles,
-)
-
-
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_notebook(path, check):
-    if check in NEW and path.stem[:2] in PENDING:
-        pytest.skip("waits for its turn")
     check(nbformat.read(path, as_version=4), path)
 
 
@@ -528,8 +515,7 @@ def test_notebook_and_its_solutions_run_in_smoke(name, fresh_home, monkeypatch):
     tasks = [
         cell for cell in executed.cells if OPEN.search(cell.source) and "check(" in cell.source
     ]
-    if name[:2] not in PENDING:
-        assert {cell.id for cell in tasks} == set(solutions), "each exercise has its solution"
+    assert {cell.id for cell in tasks} == set(solutions), "each exercise has its solution"
     for cell in tasks:
         assert text_of(cell.outputs[-1]).endswith("not attempted yet\n"), cell.source
     for cell in executed.cells:
