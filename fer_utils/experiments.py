@@ -193,10 +193,10 @@ REMEDIES = {"plain": {}, "weighted": dict(loss="weighted"), "adjusted": dict(los
 REMEDIES |= {name: dict(sampling=name) for name in ("balanced", "under")}
 
 
-def remedies(name: str, size: dict, profile: str, small: bool) -> Experiment:
+def remedies(profile: str, small: bool) -> Experiment:
     """Shallow with each remedy against few images of a class, three seeds."""
-    base = replace(recipe("shallow", profile, small), **size)
-    return replace(varied(base, {f"{name}_{key}": r for key, r in REMEDIES.items()}), more=2)
+    base = recipe("shallow", profile, small)
+    return replace(varied(base, {f"remedy_{key}": r for key, r in REMEDIES.items()}), more=2)
 
 
 # --- the list ---------------------------------------------------------------------------------
@@ -224,8 +224,7 @@ EXPERIMENTS: dict[str, tuple[Callable[[str, bool], Experiment], tuple[str, ...]]
     "models": (partial(models, FOUR), BOTH),
     "drawn_seeds": (partial(models, ("fully_connected", "deeper"), more=2), ("synthetic",)),
     "unstated": (unstated, ()),
-    "remedies": (partial(remedies, "remedy", {}), ()),
-    "remedies_long": (partial(remedies, "remedy_long", LONG), ()),
+    "remedies": (remedies, ()),
     "seminar": (partial(models, (*FOUR[1:], "deeper_256_last")), REAL),
 }
 

@@ -18,7 +18,8 @@ def track(items, label: str, total: int | None = None, initial: int = 0):
     """
     show = partial(tqdm, leave=False, disable=None)
     if hasattr(IPython.get_ipython(), "kernel"):  # JupyterLab or papermill
-        show = partial(NotebookBar, file=io.StringIO(), mininterval=0.5)
+        look = dict(bar_format="{desc}: {n_fmt} of {total_fmt}, {remaining} left", mininterval=0.5)
+        show = partial(NotebookBar, file=io.StringIO(), **look)
     yield from show(items, label, total, initial=initial)
 
 
@@ -27,10 +28,10 @@ class NotebookBar(tqdm):
 
     def display(self, msg=None, pos=None):
         """Show the bar where it stood before."""
-        place = "update_display" if hasattr(self, "shown_as") else "display"
-        self.shown_as = f"bar {id(self)}"
-        text = {"text/plain": str(self)}
-        getattr(IPython.display, place)(text, raw=True, display_id=self.shown_as)
+        text, at = str(self), f'value="{self.n}" max="{self.total}"'
+        shown = {"text/plain": text, "text/html": f"<progress {at}></progress> {text}"}
+        place = dict(display_id=f"bar {id(self)}", update=self.n > self.initial)
+        IPython.display.display(shown, raw=True, **place)
 
 
 def clock(seconds: float) -> str:

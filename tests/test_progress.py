@@ -35,16 +35,18 @@ def test_a_file_gets_no_bar(monkeypatch):
 def test_a_notebook_keeps_one_bar_in_its_last_state(monkeypatch):
     states, places = [], set()
 
-    def shown(bar, raw, display_id):
-        states.append(bar["text/plain"])
+    def shown(bar, raw, display_id, update):
+        states.append((update, bar["text/plain"], bar["text/html"]))
         places.add(display_id)
 
     monkeypatch.setattr(IPython, "get_ipython", lambda: SimpleNamespace(kernel=None))
-    for name in ("display", "update_display"):
-        monkeypatch.setattr(IPython.display, name, shown)
+    monkeypatch.setattr(IPython.display, "display", shown)
     assert list(progress.track(range(3, 5), "Epochs", total=5, initial=3)) == [3, 4]
-    assert "Epochs" in states[0] and "3/5" in states[0]
-    assert "5/5" in states[-1] and len(places) == 1
+    assert [update for update, *_ in states] == [False] + [True] * (len(states) - 1)
+    assert states[0][1].startswith("Epochs: 3 of 5, ") and states[-1][1].startswith(
+        "Epochs: 5 of 5"
+    )
+    assert 'value="5" max="5"' in states[-1][2] and len(places) == 1
 
 
 def test_an_error_passes_through_the_bar():
