@@ -210,11 +210,15 @@ def test_a_score_of_a_run_has_the_same_digits_wherever_it_is_shown():
 
 def test_the_line_of_a_run_has_the_accuracy_of_its_published_weights():
     line = r"(\S+), seed (\d+): published run of .*, validation accuracy (\S+)%"
-    shown = [found for path in PATHS for found in re.findall(line, text(path))]
     known = {(run.job.name, str(run.job.seed)): run for run in runs.published_runs()}
-    assert len(shown) > 50
-    for name, seed, percent in shown:
-        assert percent == f"{known[name, seed].score('validation').percent:.2f}", name
+    silent = []
+    for path in PATHS:
+        shown = re.findall(line, text(path))
+        if not shown and "experiments.train(" in path.read_text("utf-8"):
+            silent.append(path.stem)
+        for name, seed, percent in shown:
+            assert percent == f"{known[name, seed].score('validation').percent:.2f}", name
+    assert silent == ["06_cross_validation"], "what trains shows its runs, a search's folds apart"
 
 
 @pytest.mark.parametrize("number", sorted({number for _, number in NAMED}))
