@@ -103,8 +103,7 @@ class Added(nn.Sequential):
         return (x + super().forward(x)).relu()
 
 
-# by the name in a run's recipe
-BUILDERS = {"plain": Plain, "compact": Compact}
+BUILDERS = {"plain": Plain, "compact": Compact}  # by the name in a run's recipe
 
 
 def from_values(builder: str, **arguments) -> Architecture:
@@ -213,11 +212,11 @@ def receptive_field(architecture: Architecture) -> int:
     """Side, in pixels, of the square that one value of the last map sees; 1 without a map.
 
     Each layer widens it by its kernel, less one, times the distance between neighbours on its
-    input. A shortcut (torchvision calls it downsample) widens nothing. Introduced in notebook 05.
+    input. A shortcut of stride 1 widens nothing. Introduced in notebook 05.
     """
     side, step = 1, 1
-    for name, layer in build(architecture).named_modules():
-        if isinstance(layer, (nn.Conv2d, nn.MaxPool2d)) and "downsample" not in name:
+    for layer in build(architecture).modules():
+        if isinstance(layer, (nn.Conv2d, nn.MaxPool2d)):
             kernel, stride = np.max(layer.kernel_size), np.max(layer.stride)
             side, step = side + (kernel - 1) * step, step * stride
     return int(side)

@@ -203,6 +203,6 @@ def write_site(out) -> Path:
     site = report.Report(out, series.notebooks(), **shown)
     for notebook in series.notebooks():
         site.add(notebook.stem, notebook, "published")
-    for name in ("ledger", "results"):
+    for name in ("index", "ledger", "results"):
         site.write(name)
     return site.out / "index.html"

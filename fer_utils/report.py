@@ -17,7 +17,7 @@ from fer_utils import HERE, files
 
 
 class Report:
-    """The pages of `chosen` notebooks and their index in the folder `out`, whole after each `add`.
+    """The pages of `chosen` notebooks, their index and others in the folder `out`.
 
     shown: what report.html shows beside them: `about` a run in a sentence, or of the site `claims`
     (with their `rules`), `results` and `Repository` (an address).
@@ -29,7 +29,7 @@ class Report:
         self.shown = dict(pages=list(self.pages.values()), HtmlFormatter=HtmlFormatter) | shown
 
     def add(self, name: str, executed: Path, status: str, seconds=0.0) -> None:
-        """Write the page of the notebook `name` from the file `executed`, and the index.
+        """Write the page of the notebook `name` from the file `executed`, not yet the index.
 
         status: "done", "failed", "stopped" or "published".
         """
@@ -38,7 +38,6 @@ class Report:
         text = str(body)
         self.pages[name] |= dict(status=status, seconds=seconds, image=body.img, parts=parts(text))
         self.write(name, here=list(self.pages).index(name), body=text)
-        self.write("index")
 
     def write(self, name: str, **shown) -> None:
         """Write one page of the template: a notebook's with `here` and `body`, or another's."""

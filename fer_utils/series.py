@@ -96,6 +96,7 @@ def run(
             results[notebook.stem] = (status, time.monotonic() - started)
             kept = executed if status == "done" else executed.with_suffix(".failed.ipynb")
             report.add(notebook.stem, kept, *results[notebook.stem])
+            report.write("index")
             if status == "stopped":
                 print("Stopped. Finished epochs are kept: run the same command to go on.")
         if status == "failed" and not keep_going:

@@ -108,8 +108,7 @@ def augment(images: torch.Tensor, mirror: bool, shift: int) -> torch.Tensor:
 
 
 def loss_function(recipe: Recipe, counts: torch.Tensor):
-    """The training loss as a function of scores [B, 7] and classes [B] (or their shares, [B, 7]),
-    in nats.
+    """The training loss as a function of scores [B, 7] and classes [B], in nats.
 
     counts: training images of each class, [7]. `plain`: cross-entropy, smoothed as the recipe says.
     `weighted`: each class counts alike, N / (7 n) times an image of a class with n of N images.
@@ -170,10 +169,10 @@ def train_epoch(state: State, images: torch.Tensor, labels: torch.Tensor) -> flo
     losses, half = torch.zeros(steps, device=device), recipe.precision == "bfloat16"
     for step, batch in enumerate(drawn(labels, recipe).split(recipe.batch_size)[:steps], 1):
         x = scaled(augment(images[batch], recipe.mirror, recipe.shift), device)  # [B, 1, 48, 48]
-        x, targets = augmentation.vary(x, recipe), labels[batch]
+        x = augmentation.vary(x, recipe)
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
             scores = state.model(x)  # [B, 7]
-        loss = loss_of(scores.float(), targets)
+        loss = loss_of(scores.float(), labels[batch])
         rate = state.scheduler.get_last_lr()[0]
         state.optimizer.zero_grad()
         loss.backward()

@@ -115,6 +115,7 @@ def test_a_notebook_that_did_not_start_has_a_page_that_says_so(write, tmp_path):
     notebook = write("01_one")
     page = report.Report(tmp_path, [notebook], about="Tried")
     page.add("01_one", tmp_path / "01_one.failed.ipynb", "failed", 90)
+    page.write("index")
     assert "It did not start." in soup(tmp_path / "01_one.html").main.text
     assert soup(tmp_path / "index.html").select_one(".note").text == "failed, 1.5 minutes"
 
