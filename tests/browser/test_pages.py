@@ -26,6 +26,7 @@ def write_report(folder):
     shown = report.Report(folder, chosen, about="As committed")
     for notebook in chosen:
         shown.add(notebook.stem, notebook, "done", 60.0)
+    shown.write("index")
 
 
 # What is tested: a name, and what writes it into a folder.
