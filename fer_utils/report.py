@@ -61,7 +61,7 @@ def notebook_body(notebook, names, repository=None) -> BeautifulSoup:
     The notebook's own lines of navigation and badges are left out: a page has its own.
     """
     for cell in notebook.cells:
-        cell.source = re.sub(r"(?m)^.*(◀|▶|\[!\[).*$", "", cell.source)
+        cell.source = re.sub(r"(?m)^.*(◀|▶|\[!?\[?Open in ).*$", "", cell.source)
     # nbconvert's "basic" template prints alt texts, and no scripts, unlike its default.
     look = dict(template_name="basic", filters={"markdown2html": markdown})
     exporter = HTMLExporter(**look, exclude_input_prompt=True, exclude_output_prompt=True)

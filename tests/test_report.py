@@ -72,7 +72,9 @@ def test_other_files_are_links_where_the_repository_has_an_address():
 def test_lines_of_navigation_and_badges_are_left_out():
     badge = "[![Open in Colab](https://example.org/badge.svg)](https://example.org/one)"
     top = "◀ [one](01_one.ipynb) ·\n[two](02_two.ipynb) ▶"
-    page = page_of(f"# 01 · Faces\n\n{badge}\n\n{top}\n\nA [link](02_two.ipynb) stays.")
+    links = "[Open in Colab](https://example.org) · [Open in Kaggle](https://example.org)"
+    lines = "# 01 · Faces", badge, links, top, "A [link](02_two.ipynb) stays."
+    page = page_of("\n\n".join(lines))
     assert not page.img and [link.text for link in page.find_all("a") if link.text] == ["link"]
 
 

@@ -16,6 +16,8 @@ SERIOUS = """async () => (await axe.run(document, {resultTypes: ["violations"]})
   .filter(found => ["serious", "critical"].includes(found.impact))
   .map(found => `${found.id}, ${found.nodes.length} times: ${found.nodes[0].html.slice(0, 200)}`)"""
 SIDEWAYS = "document.scrollingElement.scrollWidth - innerWidth"
+CUT = """[...document.querySelectorAll('table[id*=Whatwilldecide], table[id*=Theseminarand]')]
+  .filter(table => table.offsetWidth > table.parentElement.clientWidth).map(table => table.id)"""
 LINKS = "[...document.querySelectorAll('a[href]')].map(link => link.href)"
 PLACES = "[...document.querySelectorAll('[id]')].map(place => place.id)"
 
@@ -67,6 +69,7 @@ def test_pages_fit_stay_at_home_and_all_can_read_them(
             stem = path.removesuffix(".html").replace("/", "-")
             page.screenshot(path=screenshots / f"{name}-{stem}-{width}.png", full_page=True)
             assert page.evaluate(SIDEWAYS) <= 0, "it scrolls sideways"
+            assert page.evaluate(CUT) == [], "verdicts that one has to scroll for"
             assert hosts == {urlsplit(address).hostname}
             page.evaluate(axe.read_text("utf-8"))
             assert page.evaluate(SERIOUS) == []
