@@ -120,11 +120,12 @@ def images(profile: str, small: bool) -> Experiment:
 
 # --- the list ---------------------------------------------------------------------------------
 
+MAKERS = {make.__name__: make for make in (listed, spread, rates, search, rates_all, parts, images)}
 LISTS = read_toml("experiments")
 # name: (what makes it of profile and `small`, what it is published on)
 EXPERIMENTS: dict[str, tuple[Callable[..., Experiment], list[str]]] = {}
 for name, entries in LISTS.items():
-    make, on = globals()[entries.pop("make", "listed")], entries.pop("on")
+    make, on = MAKERS[entries.pop("make", "listed")], entries.pop("on")
     EXPERIMENTS[name] = (partial(make, **entries), on)
 
 
