@@ -199,6 +199,17 @@ def remedies(profile: str, small: bool) -> Experiment:
     return replace(varied(base, {f"remedy_{key}": r for key, r in REMEDIES.items()}), more=2)
 
 
+# --- notebook 13 ------------------------------------------------------------------------------
+
+
+def held_out(profile: str, small: bool) -> Experiment:
+    """A small network on each of three folds, few epochs; on FER2013 of all training images."""
+    network = Plain(((32, 3), (64, 3), (64, 3)), (64,))
+    base = replace(recipe("shallow", profile, small), architecture=network, epochs=5)
+    folds = tuple(Fold(k, FOLDS, 900 if small else None) for k in range(FOLDS))
+    return Experiment({"held_out": base}, folds=folds)
+
+
 # --- the list ---------------------------------------------------------------------------------
 
 # name: (what makes it of profile and `small`, what it is published on)
@@ -225,6 +236,7 @@ EXPERIMENTS: dict[str, tuple[Callable[[str, bool], Experiment], tuple[str, ...]]
     "drawn_seeds": (partial(models, ("fully_connected", "deeper"), more=2), ("synthetic",)),
     "unstated": (unstated, ()),
     "remedies": (remedies, ()),
+    "held_out": (held_out, REAL),
     "seminar": (partial(models, (*FOUR[1:], "deeper_256_last")), REAL),
 }
 
