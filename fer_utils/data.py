@@ -145,10 +145,7 @@ def load(source: str | Path = "auto") -> Faces:
 
 
 def with_votes(faces: Faces, path: Path) -> Faces:
-    """The faces with the FER+ votes that a csv has on them: files by class and name, or rows.
-
-    Introduced in notebook 13.
-    """
+    """The faces with the FER+ votes that a csv has on them: files by class and name, or rows."""
     advice, rows = f"give a csv of FER2013 with {', '.join(FERPLUS)}, or remove it.", {}
     with explained((*UNREADABLE, ValueError, TypeError), f"{path} has not their votes", advice):
         for row in csv.DictReader(path.read_text("utf-8").splitlines()):
