@@ -111,7 +111,7 @@ def publish_notebooks(source: str = "auto", names=None) -> None:
     for folder in ("runs", "claims"):
         shutil.rmtree(room / folder, ignore_errors=True)
     if (votes := home() / "ferplus_votes.csv").exists():
-        shutil.copy2(votes, room)
+        files.write_atomic(room / votes.name, votes.read_bytes())
     with patch.dict(os.environ, FER_HOME=str(room), FER_HIDE_FACES="1"):
         for row in [] if faces.synthetic else ledger.published_rows():
             # So that the ledger of notebook 09 is full.
