@@ -40,6 +40,7 @@ def parser() -> argparse.ArgumentParser:
     fetch = commands.add_parser("fetch", help="download FER2013 from Kaggle, or take a copy")
     fetch.add_argument("--from", dest="path", metavar="PATH", help="a folder, zip, tar or csv")
     fetch.add_argument("--seminar-split", action="store_true", help="the seminar's own Kaggle copy")
+    fetch.add_argument("--ferplus", metavar="PATH", help="take FER+ votes on it, a csv, instead")
 
     train = commands.add_parser("train", help="train models and experiments, or go on training")
     train.add_argument("names", nargs="*", metavar="NAME", help="models and experiments")
@@ -77,7 +78,10 @@ def fetch_data(options) -> None:
     """`fetch`: what was put into data/, counted."""
     from fer_utils import fetching
 
-    print(fetching.fetch(options.path, options.seminar_split).describe())
+    if options.ferplus:
+        print(fetching.fetch_votes(options.ferplus).describe())
+    else:
+        print(fetching.fetch(options.path, options.seminar_split).describe())
 
 
 def train_models(options) -> None:

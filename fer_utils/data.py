@@ -15,7 +15,7 @@ import tarfile
 import zipfile
 import zlib
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +30,7 @@ from fer_utils.seminar import CLASS_COUNTS
 READER_VERSION = 1  # raise it when the same files would be read differently: old caches are left
 FORMATS = read_toml("data")
 USAGES, SPLIT_FOLDERS, KAGGLE = (FORMATS[name] for name in ("usages", "split_folders", "kaggle"))
-CSV_COLUMNS, CSV_CLASSES = FORMATS["csv_columns"], FORMATS["csv_classes"]
+CSV_COLUMNS, CSV_CLASSES, FERPLUS = map(FORMATS.get, ("csv_columns", "csv_classes", "ferplus"))
 # What Python raises for files that are cut off, damaged, encrypted or not ours to read.
 UNREADABLE = (OSError, EOFError, RuntimeError, KeyError, csv.Error, zlib.error, lzma.LZMAError)
 UNREADABLE += (tarfile.TarError, zipfile.BadZipFile)
@@ -56,7 +56,8 @@ class Faces:
     the source of the whole). report: what was found while reading: `layout`, `converted` (images
     that were not grey 48×48), `refused` (files that are no part of the data).
     votes: FER+ votes of ten taggers, int64 [N, 10] (seven classes, contempt, unknown, no face),
-    where there are any. Introduced in notebook 01.
+    where they were fetched; zeros for an image whose votes are not certain. Introduced in
+    notebook 01.
     """
 
     images: np.ndarray
@@ -138,7 +139,22 @@ def load(source: str | Path = "auto") -> Faces:
         path = entries(path)[0]  # the one archive or csv that `fetch --from FILE` puts there
     with explained(UNREADABLE, f"{path} cannot be read", "copy or download it again."):
         key, shown = f"{READER_VERSION}-{content_key(path)}", name if name in KAGGLE else str(path)
-        return cached(key, shown, lambda: read(path))
+        faces = cached(key, shown, lambda: read(path))
+    votes = home() / "ferplus_votes.csv"
+    return with_votes(faces, votes) if faces.official and votes.exists() else faces
+
+
+def with_votes(faces: Faces, path: Path) -> Faces:
+    """The faces with the FER+ votes that a csv has on them: files by class and name, or rows."""
+    advice, rows = f"give a csv of FER2013 with {', '.join(FERPLUS)}, or remove it.", {}
+    with explained((*UNREADABLE, ValueError, TypeError), f"{path} has not their votes", advice):
+        for row in csv.DictReader(path.read_text("utf-8").splitlines()):
+            label, name = row["file"].split("/")[-2:]
+            rows[label, name] = rows[label, f"row {int(row['fer2013_row']):05d}"] = row
+        wanted = zip([CLASSES[label] for label in faces.labels], faces.names)
+        found = [rows[label, name.split("/")[-1]] for label, name in wanted]
+        votes = [[int(row[who]) * int(row["row_certain"]) for who in FERPLUS] for row in found]
+    return replace(faces, votes=np.array(votes))
 
 
 def folder_of(name: str) -> Path:

@@ -37,7 +37,7 @@ def listed(rows, profile: str, small: bool, every=None, more=0, folds=None) -> E
     """What experiments.toml says in `rows`, each with what stands in `every`."""
     common = dict(profile=profile, small=small) | (every or {})
     recipes = {label: row_recipe(**common | row) for label, row in rows.items()}
-    cuts = [Fold(number, FOLDS, folds[small]) for number in range(FOLDS)] if folds else [None]
+    cuts = [Fold(k, FOLDS, folds[small] or None) for k in range(FOLDS)] if folds else [None]
     return Experiment(recipes, more, tuple(cuts))
 
 
@@ -47,42 +47,17 @@ def row_recipe(model, profile, small, at=None, architecture=None, **other) -> Re
     # Of two values the first is for FER2013, the second for a small data set.
     chosen = {name: v[small] if isinstance(v, list) else v for name, v in other.items()}
     network = {name: as_tuple(value) for name, value in (architecture or {}).items()}
-    return rebuilt(replace(own, **chosen), **network)
-
-
-def spread(of: str, label: str, more: int, profile: str, small: bool) -> Experiment:
-    """One recipe of another experiment, `of`, with `more` other seeds than the reader's."""
-    made = EXPERIMENTS[of][0](profile=profile, small=small)
-    return Experiment({label: made.recipes[label]}, more)
-
-
-def varied(base: Recipe, choices: dict[str, dict]) -> Experiment:
-    """One recipe with other choices, by label."""
-    return Experiment({label: replace(base, **chosen) for label, chosen in choices.items()})
-
-
-def rebuilt(one: Recipe, **changed) -> Recipe:
-    """A recipe with another choice in its architecture."""
-    return replace(one, architecture=replace(one.architecture, **changed))
-
-
-def images(profile: str, small: bool) -> Experiment:
-    """Deeper in bfloat16 on all, half and a quarter of the images, with as many steps."""
-    one = replace(recipe("deeper", profile, small), precision="bfloat16")
-    parts = {n: dict(batch_size=one.batch_size // n, train_images=ALL_IMAGES // n) for n in (2, 4)}
-    fewer = {f"depth_5_all_of_{n}": part for n, part in parts.items()}
-    return varied(one, {"depth_5_all": {}} | fewer)
+    return replace(own, **chosen, architecture=replace(own.architecture, **network))
 
 
 # --- the list ---------------------------------------------------------------------------------
 
-MAKERS = {make.__name__: make for make in (listed, spread, rates, search, rates_all, parts, images)}
 LISTS = read_toml("experiments")
 # name: (what makes it of profile and `small`, what it is published on)
 EXPERIMENTS: dict[str, tuple[Callable[..., Experiment], list[str]]] = {}
 for name, entries in LISTS.items():
-    make, on = MAKERS[entries.pop("make", "listed")], entries.pop("on")
-    EXPERIMENTS[name] = (partial(make, **entries), on)
+    on = entries.pop("on")
+    EXPERIMENTS[name] = (partial(listed, **entries), on)
 
 
 def convolutions(name: str) -> list[tuple[tuple[int, int], ...]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fer_utils import home
+from fer_utils import data, files, home
 from fer_utils.data import ATTACHED, KAGGLE, MAKE_ROOM, DataError, Faces, explained, load
 from fer_utils.seminar import CLASS_COUNTS, SEMINAR_CLASS_COUNTS
 
@@ -44,6 +44,14 @@ def fetch(path: str | Path | None = None, seminar_split: bool = False) -> Faces:
             target.replace(Path(folder, "old"))
         new.replace(target)
     return load(name)
+
+
+def fetch_votes(path: str | Path) -> Faces:
+    """Put FER+ votes where `data.load` finds them, if the FER2013 at hand is what they are on."""
+    faces = data.with_votes(load(), Path(path).expanduser())
+    with explained(OSError, f"{home()} cannot be written", MAKE_ROOM):
+        files.write_atomic(home() / "ferplus_votes.csv", Path(path).expanduser().read_bytes())
+    return faces
 
 
 def download(page: str) -> Path:

@@ -19,7 +19,8 @@ from fer_utils.models import build, multiply_adds, parameters
 
 # ---------------------------------------------------------------- runs
 
-WITH_WEIGHTS = ("fully_connected-short", "deeper-short")  # notebooks 03 and 10 look into these
+# Notebooks 03, 10 and 13 look into these.
+WITH_WEIGHTS = ("fully_connected-short", "deeper-short", "held_out-short")
 
 
 def to_publish(kind: str) -> list[runs.Job]:
@@ -53,13 +54,13 @@ def publish_runs(faces: data.Faces) -> list[Path]:
 
 
 def publish_run(run: runs.Run, faces: data.Faces, target: Path) -> None:
-    """Write the run's folder in data/published: no labels, no pictures; of a fold its record."""
+    """Write the run's folder in data/published: no labels, no pictures; of a fold no metrics."""
     if target.exists():
         shutil.rmtree(target)
     record = run.record | {"name": run.job.name, "data": runs.kind(faces)}
+    for name in run.record["files"] if run.job.fold is None or run.job.name in WITH_WEIGHTS else ():
+        runs.save_tensors(run.tensors(name), target / name, torch.float16)
     if run.job.fold is None:
-        for name in run.record["files"]:
-            runs.save_tensors(run.tensors(name), target / name, torch.float16)
         shipped = replace(run, folder=target, record=run.record | {"files": runs.digests(target)})
         validation, _ = (shipped.metrics(split, faces) for split in ("validation", "test"))
         # One number under one name: the last epoch's is that of the weights as shipped.
@@ -109,6 +110,8 @@ def publish_notebooks(source: str = "auto", names=None) -> None:
     source = "synthetic" if faces.synthetic else str((home() / faces.source).resolve())
     for folder in ("runs", "claims"):
         shutil.rmtree(room / folder, ignore_errors=True)
+    if (votes := home() / "ferplus_votes.csv").exists():
+        files.write_atomic(room / votes.name, votes.read_bytes())
     with patch.dict(os.environ, FER_HOME=str(room), FER_HIDE_FACES="1"):
         for row in [] if faces.synthetic else ledger.published_rows():
             # So that the ledger of notebook 09 is full.

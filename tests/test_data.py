@@ -752,6 +752,73 @@ def test_there_is_room_for_votes():
     assert with_votes.votes is votes and with_votes.fingerprint == faces.fingerprint
 
 
+HEADER = "file,fer2013_row,row_certain,neutral,happiness,surprise,sadness,anger,disgust,fear,"
+HEADER += "contempt,unknown,NF"
+WHERE = {"train": "train", "validation": "test", "test": "test"}
+
+
+def votes_of(faces, change=lambda number, line: line) -> str:
+    """A csv of FER+ votes on files or rows: all ten for the label, certain but for the first."""
+    lines = [HEADER]
+    for number, (label, split, name) in enumerate(zip(faces.labels, faces.splits, faces.names)):
+        votes = dict.fromkeys(HEADER.split(",")[3:], 0) | {data.FERPLUS[label]: 10}
+        file = f"{WHERE[split]}/{CLASSES[label]}/{name.split('/')[-1]}"
+        row = [file, number, int(number > 0), *votes.values()]
+        lines.append(change(number, ",".join(map(str, row))))
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize("layout", ["official", "fer2013.csv"])
+def test_votes_are_found_by_file_or_row_in_the_order_of_the_classes(
+    layout, tiny, tmp_path, official, home, monkeypatch
+):
+    faces = data.load(tiny(layout))
+    assert faces.votes is None
+    (tmp_path / "v.csv").write_text(votes_of(faces))
+    monkeypatch.setenv("FER_DATA", faces.source)
+    fetched = fetching.fetch_votes(tmp_path / "v.csv")
+    expected = 10 * np.eye(10, dtype=int)[faces.labels]
+    expected[0] = 0  # not certain
+    assert np.array_equal(fetched.votes, expected) and fetched.votes.dtype.kind == "i"
+    assert np.array_equal(data.load(faces.source).votes, expected)
+    assert same(faces, fetched), "votes are no part of the data's identity"
+    assert data.load("synthetic").votes is None
+    assert (home / "ferplus_votes.csv").read_text() == votes_of(faces)
+
+
+SPOILT_VOTES = {
+    "another csv": (lambda text: "emotion,pixels,Usage\n1,2,3\n", "KeyError: 'file'"),
+    "a column less": (lambda text: text.replace("contempt", "scorn", 1), "KeyError: 'contempt'"),
+    "other names": (lambda text: text.replace("PrivateTest", "Secret"), "PrivateTest_"),
+    "other labels": (lambda text: text.replace("/sad/", "/fear/"), "'sad'"),
+    "no numbers": (lambda text: text.replace(",10,", ",ten,"), "ValueError"),
+    "cut off": (lambda text: text[:-9], "None"),
+    "no text": (lambda text: "\udc80" + text, "UnicodeDecodeError"),
+}
+
+
+@pytest.mark.parametrize("change, words", SPOILT_VOTES.values(), ids=SPOILT_VOTES)
+def test_other_votes_are_refused_in_a_sentence_and_not_kept(
+    change, words, tiny, tmp_path, official, home, monkeypatch
+):
+    faces = data.load(tiny("official"))
+    content = change(votes_of(faces)).encode("utf-8", "surrogateescape")
+    (tmp_path / "v.csv").write_bytes(content)
+    monkeypatch.setenv("FER_DATA", faces.source)
+    with pytest.raises(DataError) as caught:
+        fetching.fetch_votes(tmp_path / "v.csv")
+    message = str(caught.value)
+    assert "v.csv has not their votes" in message and words in message and "\n" not in message
+    assert "contempt, unknown, NF" in message and message.endswith(".")
+    assert not (home / "ferplus_votes.csv").exists()
+
+
+def test_votes_that_are_not_there_are_refused(tiny, tmp_path, official, monkeypatch):
+    monkeypatch.setenv("FER_DATA", str(tiny("official")))
+    with pytest.raises(DataError, match="nothing.csv has not their votes.*FileNotFound"):
+        fetching.fetch_votes(tmp_path / "nothing.csv")
+
+
 # ---------------------------------------------------------------- copies
 
 

@@ -223,6 +223,16 @@ def test_fetch_prints_what_was_counted(table, monkeypatch, capsys):
     assert "70 train, 14 validation, 14 test" in capsys.readouterr().out
 
 
+def test_fetch_takes_votes_alone(table, monkeypatch, capsys):
+    taken = []
+    monkeypatch.setattr(fetching, "fetch", lambda *_: taken.append("images"))
+    monkeypatch.setattr(
+        fetching, "fetch_votes", lambda path: taken.append(path) or data.load(table)
+    )
+    assert main(["fetch", "--ferplus", "v.csv"]) == 0
+    assert taken == ["v.csv"] and "70 train" in capsys.readouterr().out
+
+
 def test_an_interrupt_is_130(table, monkeypatch):
     def stopped(*arguments, **options):
         raise KeyboardInterrupt

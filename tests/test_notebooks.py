@@ -10,6 +10,7 @@ import warnings
 from urllib.parse import unquote
 
 import nbformat
+import numpy as np
 import pytest
 import setup_cell
 from bs4 import BeautifulSoup
@@ -532,3 +533,69 @@ def test_plain_papermill_runs_from_any_folder(path, fresh_home, tmp_path, monkey
     )
     assert done.returncode == 0, done.stderr[-2000:]
     series.check_executed(tmp_path / "out.ipynb")
+
+
+# ---------------------------------------------------------------- what they teach by hand
+
+
+def taught(number, *names):
+    """Return functions that a notebook defines, as they stand in it."""
+    (path,) = (path for path in PATHS if path.stem.startswith(number))
+    tree = program(nbformat.read(path, as_version=4))
+    tree.body = [node for node in tree.body if getattr(node, "name", "") in names]
+    found = {"np": np}
+    exec(compile(tree, path.name, "exec"), found)
+    return [found[name] for name in names]
+
+
+def noisy(seed, classes=7, count=3000):
+    """Return labels of which a fifth are wrong, and chances that lean to the right ones."""
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(0, classes, count)
+    labels = np.where(rng.random(count) < 0.2, rng.integers(0, classes, count), truth)
+    chances = rng.dirichlet(np.full(classes, 0.5), count) + np.eye(classes)[truth]
+    return labels, chances / chances.sum(axis=1, keepdims=True)
+
+
+def test_confident_learning_by_hand_on_three_classes():
+    confident, joint_count = taught("13", "confident", "joint_count")
+    chances = np.array(
+        [[0.8, 0.1, 0.1], [0.4, 0.5, 0.1], [0.2, 0.7, 0.1], [0.5, 0.45, 0.05], [0.1, 0.2, 0.7]]
+    )
+    labels = np.array([0, 0, 1, 1, 2])
+    # Bars: (0.8 + 0.4) / 2 = 0.6, (0.7 + 0.45) / 2 = 0.575 and 0.7.
+    sure = confident(chances, labels)
+    assert sure.tolist() == [0, -1, 1, -1, 2]
+    assert joint_count(labels, sure, 3).tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
+    labels = np.array([0, 1, 1, 1, 2])  # bars: 0.8, (0.5 + 0.7 + 0.45) / 3 = 0.55 and 0.7
+    assert confident(chances, labels).tolist() == [0, -1, 1, -1, 2]
+    labels = np.array([1, 0, 1, 0, 2])  # bars: 0.45, (0.1 + 0.7) / 2 = 0.4 and 0.7
+    sure = confident(chances, labels)
+    assert sure.tolist() == [0, 1, 1, 0, 2], "of two bars that are reached, the likelier class"
+    assert joint_count(labels, sure, 3).tolist() == [[1, 1, 0], [1, 1, 0], [0, 0, 1]]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_confident_learning_counts_what_cleanlab_counts(seed):
+    cleanlab = pytest.importorskip("cleanlab", reason="pip install cleanlab")
+    confident, joint_count = taught("13", "confident", "joint_count")
+    labels, chances = noisy(seed)
+    sure = confident(chances, labels)
+    counted = cleanlab.count.compute_confident_joint(labels, chances, calibrate=False)
+    assert np.array_equal(joint_count(labels, sure), counted)
+    filtered = cleanlab.filter.find_label_issues(
+        labels, chances, filter_by="confident_learning", n_jobs=1
+    )
+    assert np.array_equal((sure >= 0) & (sure != labels), filtered)
+
+
+def test_one_tagger_against_nine_is_what_drawing_one_gives():
+    (one_against_nine,) = taught("13", "one_against_nine")
+    votes = np.array([[7, 2, 1, 0], [5, 4, 1, 0], [4, 4, 1, 1], [10, 0, 0, 0]])
+    for row, chance in zip(votes, one_against_nine(votes), strict=True):
+        answers, agreed = np.repeat(np.arange(4), row), []
+        for number, answer in enumerate(answers):
+            others = np.bincount(np.delete(answers, number), minlength=4)
+            top = np.flatnonzero(others == others.max())
+            agreed.append((answer in top) / len(top))
+        assert chance == pytest.approx(np.mean(agreed))

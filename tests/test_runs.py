@@ -411,6 +411,19 @@ def test_a_fold_is_published_as_its_record_alone_and_offered_on_other_copies(
         runs.train_all([Job("search-short", SHORT, 42, Fold(0, 3, 100))], official)
 
 
+def test_a_fold_that_a_notebook_looks_into_ships_its_weights_and_no_metrics(official, listed):
+    job = Job("tiny-short", SHORT, 42, Fold(1))
+    listed(job)
+    (run,) = runs.train_all([job], official)
+    (folder,) = publish.publish_runs(official)
+    assert {path.name for path in folder.iterdir()} == {
+        "run.json", "weights.safetensors", "filters.safetensors"
+    }  # fmt: skip
+    images, _ = job.fold.cut(official).split("validation")
+    shipped = evaluation.predict(runs.load_run(folder, "published run").model(), images)
+    assert np.abs(shipped - evaluation.predict(run.model(), images)).max() < 0.01
+
+
 def test_publishing_again_replaces_and_keeps_what_is_not_here(official, listed, home, monkeypatch):
     before = [run.read_bytes() for folder in publish_two(official) for run in [folder / "run.json"]]
     assert publish.publish_runs(official) == [], "nothing has changed"
@@ -474,7 +487,9 @@ def test_a_shipped_run_is_consistent_and_holds_no_label_and_no_picture(folder):
     fields = "name recipe seed fold training_version fingerprint data history provenance files"
     assert set(run.record) == set(fields.split())
     if run.job.fold:
-        assert {path.name for path in folder.iterdir()} == {"run.json"}
+        shipped = run.job.name in publish.WITH_WEIGHTS
+        weights = {"weights.safetensors", "filters.safetensors"} if shipped else set()
+        assert {path.name for path in folder.iterdir()} == {"run.json"} | weights
         return
     assert set(run.published_metrics()) == set(SPLITS)
     for split in SPLITS:
@@ -557,6 +572,12 @@ def real_faces(real_data, shared_home, monkeypatch):
 def test_shipped_weights_give_their_published_numbers(folder, real_faces):
     """Within three images a split. Of large networks each eighth image is evaluated."""
     run = runs.load_run(folder, "published run")
+    if run.job.fold:
+        images, labels = run.job.fold.cut(real_faces).split("validation")
+        right = np.sum(evaluation.predict(run.model(), images).argmax(1) == labels)
+        told = run.history[-1]["validation_accuracy"] * len(labels)
+        assert right == pytest.approx(told, abs=10), "held out, of nine thousand and more"
+        return
     faces = data.load("synthetic") if run.record["data"] == "synthetic" else real_faces
     model, step = run.model(), 1 if models.multiply_adds(run.recipe.architecture) < 1e8 else 8
     for split in SPLITS:
