@@ -163,7 +163,7 @@ def test_published_folds_are_offered_on_every_copy_of_the_data(
     assert len(trained) == 6, "other data"
 
 
-def test_the_shipped_folds_are_records_alone():
+def test_the_shipped_folds_are_records_and_what_a_notebook_reads():
     shipped = [
         run
         for kind in ("fer2013", "synthetic")
@@ -172,6 +172,9 @@ def test_the_shipped_folds_are_records_alone():
     ]
     assert shipped
     for run in shipped:
-        assert [path.name for path in run.folder.iterdir()] == ["run.json"]
+        # Notebook 13 reads the weights of its folds; of a search the records are enough.
+        kept = {"held_out-short": ["filters.safetensors", "run.json", "weights.safetensors"]}
+        names = sorted(path.name for path in run.folder.iterdir())
+        assert names == kept.get(run.job.name, ["run.json"])
         assert len(run.history) == run.recipe.epochs
         assert len(json.dumps(run.record)) < 20_000, "no pictures"
