@@ -27,6 +27,7 @@ from fer_utils import CLASSES, SPLITS, UserError, files, home, known_or_refuse, 
 from fer_utils.progress import track
 from fer_utils.seminar import CLASS_COUNTS
 
+VOTES = "ferplus_votes.csv"  # in `home()`, where `fetch --ferplus` puts it
 READER_VERSION = 1  # raise it when the same files would be read differently: old caches are left
 FORMATS = read_toml("data")
 USAGES, SPLIT_FOLDERS, KAGGLE = (FORMATS[name] for name in ("usages", "split_folders", "kaggle"))
@@ -140,7 +141,7 @@ def load(source: str | Path = "auto") -> Faces:
     with explained(UNREADABLE, f"{path} cannot be read", "copy or download it again."):
         key, shown = f"{READER_VERSION}-{content_key(path)}", name if name in KAGGLE else str(path)
         faces = cached(key, shown, lambda: read(path))
-    votes = home() / "ferplus_votes.csv"
+    votes = home() / VOTES
     return with_votes(faces, votes) if faces.official and votes.exists() else faces
 
 

@@ -80,10 +80,11 @@ def jobs(name: str, profile: str, small: bool, seed=runs.SEED) -> dict[str, list
     known_or_refuse("model or experiment", name, [*SETTINGS, *EXPERIMENTS])
     alone = partial(listed, {name: {"model": name}})
     make = EXPERIMENTS[name][0] if name in EXPERIMENTS else alone
-    profile = "seminar" if name == "seminar" and profile != "smoke" else profile
-    smoke = profile == "smoke"
-    made = make(profile="short", small=False) if smoke else make(profile=profile, small=small)
-    made = brief(made) if smoke else made
+    if profile == "smoke":
+        made = brief(make(profile="short", small=False))
+    else:
+        profile = "seminar" if name == "seminar" else profile
+        made = make(profile=profile, small=small)
     seeds = dict.fromkeys((seed, *range(1, 1 + made.more)))  # each once
 
     def named(label: str, one: Recipe) -> list[runs.Job]:

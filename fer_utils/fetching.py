@@ -48,9 +48,10 @@ def fetch(path: str | Path | None = None, seminar_split: bool = False) -> Faces:
 
 def fetch_votes(path: str | Path) -> Faces:
     """Put FER+ votes where `data.load` finds them, if the FER2013 at hand is what they are on."""
-    faces = data.with_votes(load(), Path(path).expanduser())
+    origin = Path(path).expanduser()
+    faces = data.with_votes(load(), origin)
     with explained(OSError, f"{home()} cannot be written", MAKE_ROOM):
-        files.write_atomic(home() / "ferplus_votes.csv", Path(path).expanduser().read_bytes())
+        files.write_atomic(home() / data.VOTES, origin.read_bytes())
     return faces
 
 

@@ -58,8 +58,9 @@ def publish_run(run: runs.Run, faces: data.Faces, target: Path) -> None:
     if target.exists():
         shutil.rmtree(target)
     record = run.record | {"name": run.job.name, "data": runs.kind(faces)}
-    for name in run.record["files"] if run.job.fold is None or run.job.name in WITH_WEIGHTS else ():
-        runs.save_tensors(run.tensors(name), target / name, torch.float16)
+    if run.job.fold is None or run.job.name in WITH_WEIGHTS:
+        for name in run.record["files"]:
+            runs.save_tensors(run.tensors(name), target / name, torch.float16)
     if run.job.fold is None:
         shipped = replace(run, folder=target, record=run.record | {"files": runs.digests(target)})
         validation, _ = (shipped.metrics(split, faces) for split in ("validation", "test"))
@@ -110,7 +111,7 @@ def publish_notebooks(source: str = "auto", names=None) -> None:
     source = "synthetic" if faces.synthetic else str((home() / faces.source).resolve())
     for folder in ("runs", "claims"):
         shutil.rmtree(room / folder, ignore_errors=True)
-    if (votes := home() / "ferplus_votes.csv").exists():
+    if (votes := home() / data.VOTES).exists():
         files.write_atomic(room / votes.name, votes.read_bytes())
     with patch.dict(os.environ, FER_HOME=str(room), FER_HIDE_FACES="1"):
         for row in [] if faces.synthetic else ledger.published_rows():
