@@ -1,7 +1,8 @@
 """Every list of trainings that a notebook shows, by name, in the order of the notebooks.
 
-An experiment is recipes (by label), seeds and, for a search, folds. `train` gives its runs, from
-disk where they are; `python -m fer_utils train NAME` is the same. Introduced in notebook 03.
+An experiment is recipes (by label), seeds and, for a search, folds; experiments.toml lists them.
+`train` gives its runs, from disk where they are; `python -m fer_utils train NAME` is the same.
+Introduced in notebook 03.
 """
 
 from collections.abc import Callable
@@ -9,16 +10,15 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
 
-from fer_utils import known_or_refuse, runs
+from fer_utils import known_or_refuse, read_toml, runs
 from fer_utils.cross_validation import Fold
 from fer_utils.data import Faces
-from fer_utils.models import ARCHITECTURES, Plain
-from fer_utils.recipes import OPTIMISER, PROFILES, SETTINGS, Recipe, cut, recipe
+from fer_utils.models import as_tuple
+from fer_utils.recipes import PROFILES, SETTINGS, Recipe, cut, recipe
 from fer_utils.seminar import CLASS_COUNTS
 
 FOUR = ("fully_connected", "shallow", "deep", "deeper")
 ALL_IMAGES = sum(CLASS_COUNTS["train"])  # of FER2013
-REAL, BOTH = ("fer2013",), ("fer2013", "synthetic")  # what an experiment is published on
 
 
 @dataclass(frozen=True)
@@ -32,14 +32,25 @@ class Experiment:
     folds: tuple[Fold | None, ...] = (None,)
 
 
-def models(names: tuple[str, ...], profile: str, small: bool, more: int = 0) -> Experiment:
-    """Models by their own recipes, with `more` other seeds than the reader's."""
-    return Experiment({name: recipe(name, profile, small) for name in names}, more)
+def listed(rows: dict, profile: str, small: bool, every=None, more: int = 0) -> Experiment:
+    """What experiments.toml says in `rows`, each with what stands in `every`."""
+    common = dict(profile=profile, small=small) | (every or {})
+    return Experiment({label: row_recipe(**common | row) for label, row in rows.items()}, more)
 
 
-def spread(make: Callable, label: str, more: int, profile: str, small: bool) -> Experiment:
-    """One recipe of another experiment, `make`, with `more` other seeds than the reader's."""
-    return Experiment({label: make(profile, small).recipes[label]}, more)
+def row_recipe(model, profile, small, at=None, architecture=None, **other) -> Recipe:
+    """The recipe of a row: see experiments.toml."""
+    own = recipe(model, at or profile, small)
+    # Of two values the first is for FER2013, the second for a small data set.
+    chosen = {name: v[small] if isinstance(v, list) else v for name, v in other.items()}
+    network = {name: as_tuple(value) for name, value in (architecture or {}).items()}
+    return rebuilt(replace(own, **chosen), **network)
+
+
+def spread(of: str, label: str, more: int, profile: str, small: bool) -> Experiment:
+    """One recipe of another experiment, `of`, with `more` other seeds than the reader's."""
+    made = EXPERIMENTS[of][0](profile=profile, small=small)
+    return Experiment({label: made.recipes[label]}, more)
 
 
 def varied(base: Recipe, choices: dict[str, dict]) -> Experiment:
@@ -52,17 +63,9 @@ def rebuilt(one: Recipe, **changed) -> Recipe:
     return replace(one, architecture=replace(one.architecture, **changed))
 
 
-def shuffled(names: tuple[str, ...], profile: str, small: bool) -> Experiment:
-    """Models with pixels in order, and with all pixels put into one fixed random order."""
-    recipes = {}
-    for name, one in models(names, profile, small).recipes.items():
-        recipes |= {name: one, f"{name}_shuffled": rebuilt(one, shuffle_pixels=True)}
-    return Experiment(recipes)
+# --- notebooks 05 to 08 ----------------------------------------------------------------------
 
-
-# --- notebook 05 ------------------------------------------------------------------------------
-
-KERNELS = ((1, 1), (3, 3), (3, 5), (5, 5), (7, 7))  # sides of the first and the second block's
+RATES, DECAYS, FOLDS = (1e-5, 1e-4, 1e-3, 1e-2), (1e-7, 1e-4), 3
 
 
 def few(small: bool, epochs: int = 10) -> dict:
@@ -70,22 +73,10 @@ def few(small: bool, epochs: int = 10) -> dict:
     return dict(epochs=epochs, train_images=1000 if small else 4000)
 
 
-def kernels(profile: str, small: bool) -> Experiment:
-    """Shallow with five pairs of kernels, few images."""
-    base = replace(recipe("shallow", profile, small), **few(small))
-    shapes = {f"{a}_{b}": Plain(((32, a), (64, b)), (512,)) for a, b in KERNELS}
-    return varied(base, {f"shallow_kernels_{n}": dict(architecture=s) for n, s in shapes.items()})
-
-
 def rates(profile: str, small: bool) -> Experiment:
     """The seminar's recipe of shallow and ten times its rate, few images, Adam."""
     slow = replace(recipe("shallow", "seminar", small), **few(small, epochs=12))
     return varied(slow, {f"shallow_rate_{r:.0e}": dict(learning_rate=r) for r in (1e-5, 1e-4)})
-
-
-# --- notebook 06 ------------------------------------------------------------------------------
-
-RATES, DECAYS, FOLDS = (1e-5, 1e-4, 1e-3, 1e-2), (1e-7, 1e-4), 3
 
 
 def search(profile: str, small: bool) -> Experiment:
@@ -103,14 +94,8 @@ def rates_all(profile: str, small: bool) -> Experiment:
     return varied(base, {f"shallow_all_{r:.0e}": dict(learning_rate=r) for r in RATES[1:]})
 
 
-# --- notebook 07 ------------------------------------------------------------------------------
-
-
-PARTS = ("plain", "batch_norm", "dropout", "both")
-
-
 def constant(model: str, part: str, rate: float = 1e-3, **size) -> Recipe:
-    """Adam at a constant rate, with one of `PARTS`: batch normalisation, dropout, both, none."""
+    """Adam at a constant rate, with one of the parts: batch normalisation, dropout, both, none."""
     own = replace(recipe(model, "seminar", small=False), learning_rate=rate, **size)
     if part in ("plain", "batch_norm"):
         own = replace(own, dropout_convolution=0.0, dropout_hidden=0.0)
@@ -125,41 +110,6 @@ def parts(names, rates, epochs: int, profile: str, small: bool, more: int = 0) -
     return Experiment(recipes, more)
 
 
-def pooling(profile: str, small: bool) -> Experiment:
-    """The 3-5 network of `kernels` that keeps every second value instead of a maximum."""
-    usual = kernels(profile, small).recipes["shallow_kernels_3_5"]
-    return Experiment({"shallow_every_second": rebuilt(usual, pool_window=1)}, more=4)
-
-
-def ladder(profile: str, small: bool) -> Experiment:
-    """From a constant rate to our recipe of deep, one part more a row, few images."""
-    both = constant("deep", "both", **few(small))
-    schedule = replace(both, **OPTIMISER, schedule="one-cycle")
-    moved = replace(schedule, mirror=True, shift=3)
-    smoothed = replace(moved, label_smoothing=0.1)
-    rows = {"both": both, "schedule": schedule, "moved": moved, "smoothed": smoothed}
-    return Experiment({f"deep_{name}": one for name, one in rows.items()})
-
-
-# --- notebook 08 ------------------------------------------------------------------------------
-
-DEEP, DEEPER = (ARCHITECTURES[name].convolutions for name in ("deep", "deeper"))
-# By number of convolutions.
-CONVOLUTIONS = {2: DEEP[:2], 3: (*DEEP[:2], DEEP[3]), 4: DEEP, 5: DEEPER, 6: (*DEEPER, DEEP[3])}
-
-
-LONG = dict(epochs=30, precision="bfloat16")
-
-
-def depths(profile: str, small: bool) -> Experiment:
-    """Two to six convolutions and two variants of five, with 30 epochs in bfloat16."""
-    base = replace(recipe("deeper", profile, small), **LONG)
-    networks = {f"{n}_long": Plain(blocks, (256, 512)) for n, blocks in CONVOLUTIONS.items()}
-    networks["5_long_256_last"] = ARCHITECTURES["deeper_256_last"]
-    networks["5_long_three_hidden"] = replace(networks["5_long"], hidden=(256, 512, 512))
-    return varied(base, {f"depth_{n}": dict(architecture=one) for n, one in networks.items()})
-
-
 def images(profile: str, small: bool) -> Experiment:
     """Deeper in bfloat16 on all, half and a quarter of the images, with as many steps."""
     one = replace(recipe("deeper", profile, small), precision="bfloat16")
@@ -168,65 +118,24 @@ def images(profile: str, small: bool) -> Experiment:
     return varied(one, {"depth_5_all": {}} | fewer)
 
 
-def patience(profile: str, small: bool) -> Experiment:
-    """Shallow, deep and deeper with 30 epochs in bfloat16, three seeds."""
-    usual = models(FOUR[1:], profile, small).recipes
-    return Experiment({f"{name}_long": replace(one, **LONG) for name, one in usual.items()}, more=2)
-
-
-# --- notebook 09 ------------------------------------------------------------------------------
-
-UNSTATED = {"as_it_stands": {}, "momentum": dict(optimizer="sgd", momentum=0.9)}
-UNSTATED |= {f"batch_{size}": dict(batch_size=size) for size in (32, 256)}
-UNSTATED |= {f"dropout_{p:.0%}"[:-1]: dict(dropout_convolution=p) for p in (0.25, 0.5)}
-
-
-def unstated(profile: str, small: bool) -> Experiment:
-    """The seminar's recipe of shallow with other choices where it states none, 20 epochs."""
-    base = replace(recipe("shallow", "seminar", small), epochs=20)
-    return varied(base, {f"unstated_{name}": chosen for name, chosen in UNSTATED.items()})
-
-
-# --- notebook 12 ------------------------------------------------------------------------------
-
-REMEDIES = {"plain": {}, "weighted": dict(loss="weighted"), "adjusted": dict(loss="logit-adjusted")}
-REMEDIES |= {name: dict(sampling=name) for name in ("balanced", "under")}
-
-
-def remedies(profile: str, small: bool) -> Experiment:
-    """Shallow with each remedy against few images of a class, three seeds."""
-    base = recipe("shallow", profile, small)
-    return replace(varied(base, {f"remedy_{key}": r for key, r in REMEDIES.items()}), more=2)
-
-
 # --- the list ---------------------------------------------------------------------------------
 
+LISTS = read_toml("experiments")
 # name: (what makes it of profile and `small`, what it is published on)
-EXPERIMENTS: dict[str, tuple[Callable[[str, bool], Experiment], tuple[str, ...]]] = {
-    "one_layer": (partial(shuffled, ("fully_connected",)), BOTH),
-    "neighbours": (partial(shuffled, ("hidden_layer", "shallow")), BOTH),
-    "shallow_seeds": (partial(models, ("shallow",), more=4), BOTH),
-    "kernels": (kernels, BOTH),
-    "kernel_seeds": (partial(spread, kernels, "shallow_kernels_3_5", 4), BOTH),
-    "rates": (rates, BOTH),
-    "search": (search, BOTH),
-    "rates_all": (rates_all, REAL),
-    "rates_seeds": (partial(spread, rates_all, "shallow_all_1e-03", 2), REAL),
-    "parts": (partial(parts, PARTS, (1e-3,), 25), REAL),
-    "parts_rates": (partial(parts, ("plain", "batch_norm"), (1e-4, 1e-2), 10), REAL),
-    "parts_seeds": (partial(parts, ("plain", "both"), (1e-3,), 25, more=2), REAL),
-    "pooling": (pooling, REAL),
-    "ladder": (ladder, BOTH),
-    "images_all": (images, REAL),
-    "depth_seeds_all": (partial(spread, images, "depth_5_all", 2), REAL),
-    "patience": (patience, REAL),
-    "depths_long": (depths, REAL),
-    "models": (partial(models, FOUR), BOTH),
-    "drawn_seeds": (partial(models, ("fully_connected", "deeper"), more=2), ("synthetic",)),
-    "unstated": (unstated, ()),
-    "remedies": (remedies, ()),
-    "seminar": (partial(models, (*FOUR[1:], "deeper_256_last")), REAL),
-}
+EXPERIMENTS: dict[str, tuple[Callable[..., Experiment], list[str]]] = {}
+for name, entries in LISTS.items():
+    make, on = globals()[entries.pop("make", "listed")], entries.pop("on")
+    EXPERIMENTS[name] = (partial(make, **entries), on)
+
+
+def convolutions(name: str) -> list[tuple[tuple[int, int], ...]]:
+    """(filters, kernel side) of each block, of each row of an experiment that says them."""
+    said = [row["architecture"].get("convolutions") for row in LISTS[name]["rows"].values()]
+    return [as_tuple(blocks) for blocks in said if blocks]
+
+
+KERNELS = [tuple(side for _, side in blocks) for blocks in convolutions("kernels")]
+CONVOLUTIONS = dict(enumerate(convolutions("depths_long")[:5], 2))  # by their number
 
 
 def jobs(name: str, profile: str, small: bool, seed=runs.SEED) -> dict[str, list[runs.Job]]:
@@ -237,9 +146,12 @@ def jobs(name: str, profile: str, small: bool, seed=runs.SEED) -> dict[str, list
     """
     known_or_refuse("profile", profile, PROFILES)
     known_or_refuse("model or experiment", name, [*SETTINGS, *EXPERIMENTS])
-    make = EXPERIMENTS[name][0] if name in EXPERIMENTS else partial(models, (name,))
+    alone = partial(listed, {name: {"model": name}})
+    make = EXPERIMENTS[name][0] if name in EXPERIMENTS else alone
     profile = "seminar" if name == "seminar" and profile != "smoke" else profile
-    made = brief(make("short", False)) if profile == "smoke" else make(profile, small)
+    smoke = profile == "smoke"
+    made = make(profile="short", small=False) if smoke else make(profile=profile, small=small)
+    made = brief(made) if smoke else made
     seeds = dict.fromkeys((seed, *range(1, 1 + made.more)))  # each once
 
     def named(label: str, one: Recipe) -> list[runs.Job]:
