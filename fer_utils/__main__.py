@@ -4,7 +4,7 @@ import argparse
 import json
 import sys
 
-from fer_utils import PROFILES, ROOT, SEED, UserError, home, terminate_as_interrupt
+from fer_utils import ROOT, UserError, home, read_toml, terminate_as_interrupt
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -29,38 +29,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """All commands and their options."""
+    """All commands and their options: commands.toml lists them."""
     top = argparse.ArgumentParser(prog="python -m fer_utils", description="FER2013 notebook series")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
-    run = commands.add_parser("run", help="run the notebooks and write the HTML report")
-    run.add_argument("notebooks", nargs="*", help="which, by number or name (default: all)")
-    run.add_argument("--keep-going", action="store_true", help="run the later ones after a failure")
-
-    fetch = commands.add_parser("fetch", help="download FER2013 from Kaggle, or take a copy")
-    fetch.add_argument("--from", dest="path", metavar="PATH", help="a folder, zip, tar or csv")
-    fetch.add_argument("--seminar-split", action="store_true", help="the seminar's own Kaggle copy")
-
-    train = commands.add_parser("train", help="train models and experiments, or go on training")
-    train.add_argument("names", nargs="*", metavar="NAME", help="models and experiments")
-    train.add_argument("--list", action="store_true", help="say which there are, with minutes")
-    train.add_argument("--all-published", action="store_true", help="make the published runs again")
-    train.add_argument("--threads", type=int, help="CPU threads (default: all cores)")
-    train.add_argument("--retrain", action="store_true", help="train what is there, too")
-    train.add_argument("--json", action="store_true", help="end with a line of JSON a run")
-
-    site = commands.add_parser("site", help="write the committed notebooks as web pages")
-    site.add_argument("--out", default=home() / "site", help="their folder (default: data/site)")
-
-    author = commands.add_parser("publish", help="write data/published and notebooks' outputs")
-    author.add_argument("notebooks", nargs="*", help="whose outputs (default: all)")
-
-    sources = "auto, synthetic, fer2013, fer2013-seminar-split or a path"
-    for command in (run, train, author):
-        command.add_argument("--data", default="auto", help=sources)
-    for command in (run, train):
-        command.add_argument("--profile", choices=PROFILES, default="short")
-        command.add_argument("--seed", type=int, default=SEED)
+    for name, entries in read_toml("commands").items():
+        command = commands.add_parser(name, help=entries["help"])
+        command.register("type", "int", int)
+        for option, settings in entries["options"].items():
+            command.add_argument(option, **settings)
     return top
 
 
@@ -125,7 +101,7 @@ def make_site(options) -> None:
     """`site`: the committed notebooks, the ledger and the results as pages."""
     from fer_utils import publish
 
-    print(f"Site: {publish.write_site(options.out)}")
+    print(f"Site: {publish.write_site(options.out or home() / 'site')}")
 
 
 def publish_results(options) -> None:

@@ -11,8 +11,19 @@ import patterns
 import pytest
 import torch
 
-from fer_utils import ROOT, data, experiments, fetching, publish, recipes, runs, series
-from fer_utils.__main__ import main
+from fer_utils import (
+    PROFILES,
+    ROOT,
+    SEED,
+    data,
+    experiments,
+    fetching,
+    publish,
+    recipes,
+    runs,
+    series,
+)
+from fer_utils.__main__ import main, parser
 from fer_utils.runs import Job
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -40,6 +51,19 @@ def one_error(capsys):
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("Error: ") and "Traceback" not in line
     return line
+
+
+# ---------------------------------------------------------------- the options
+
+
+@pytest.mark.parametrize("command", ["run", "train"])
+def test_the_table_of_commands_has_the_packages_own_profiles_and_seed(command):
+    """commands.toml cannot ask for them."""
+    options = parser().parse_args([command])
+    assert (options.profile, options.seed, options.data) == ("short", SEED, "auto")
+    assert {parser().parse_args([command, "--profile", one]).profile for one in PROFILES}
+    with pytest.raises(SystemExit):
+        parser().parse_args([command, "--seed", "one"])
 
 
 # ---------------------------------------------------------------- train
