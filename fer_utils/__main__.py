@@ -1,4 +1,4 @@
-"""The command line: python -m fer_utils run | fetch | train | site | publish (see README)."""
+"""The command line: python -m fer_utils run, fetch, train, predict, export, site or publish."""
 
 import argparse
 import json
@@ -17,15 +17,15 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     terminate_as_interrupt()
     commands = dict(run=run_series, fetch=fetch_data, train=train_models)
+    commands |= dict(predict=predict_faces, export=export_model)
     commands |= dict(site=make_site, publish=publish_results)
     try:
-        commands[options.command](options)
+        return commands[options.command](options) or 0
     except UserError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
-    return 0
 
 
 def parser() -> argparse.ArgumentParser:
@@ -95,6 +95,21 @@ def print_experiments() -> None:
         devices = ", ".join(sorted({run.provenance["device"] for run in known}))
         took = f"   {len(known)} published, {minutes:,.1f} minutes on {devices}" * bool(known)
         print(f"{name:18} {len(jobs):3} runs{took}")
+
+
+def predict_faces(options) -> int:
+    """`predict`: a line a face."""
+    from fer_utils import predicting
+
+    box, whole = options.box and tuple(options.box), options.crop == "none"
+    return predicting.answer(options.pictures, options.model, box, whole, options.json, options.out)
+
+
+def export_model(options) -> None:
+    """`export`: a model whose weights ship, as an ONNX file."""
+    from fer_utils import predicting
+
+    print(predicting.export(options.model, options.out or f"{options.model}.onnx"))
 
 
 def make_site(options) -> None:

@@ -421,13 +421,26 @@ def decode(where: str, content: bytes) -> tuple[np.ndarray, bool]:
         if max(image.size) > WIDEST:
             raise ValueError("too large to decode")
         converted = image.mode != "L" or image.size != (48, 48)
-        if image.mode.startswith("I"):  # 16 bits a pixel: PIL would clip, not scale
-            image = Image.fromarray((np.asarray(image) / 257).astype(np.uint8))
-        grey = image.convert("L").resize((48, 48), Image.Resampling.BILINEAR)
-        return np.asarray(grey), converted
+        return as_face(image), converted
     except Exception as error:  # PIL raises many types for broken files
         kind = f"no readable image of at most {WIDEST} pixels a side"
         raise DataError(f"{where} is {kind}: replace or delete it.") from error
+
+
+def as_face(image: Image.Image) -> np.ndarray:
+    """Any picture of a face as all networks take it, for training and after: grey, uint8 [48, 48].
+
+    Introduced in notebook 14.
+    """
+    small = eight_bits(image).convert("L").resize((48, 48), Image.Resampling.BILINEAR)
+    return np.asarray(small)
+
+
+def eight_bits(image: Image.Image) -> Image.Image:
+    """A picture of 16 bits a pixel as one of 8, which PIL would clip, not scale; others as is."""
+    if image.mode.startswith("I"):
+        return Image.fromarray((np.asarray(image) / 257).astype(np.uint8))
+    return image
 
 
 def split_names(order, folders, labels, path: Path) -> tuple[np.ndarray, str]:

@@ -11,10 +11,14 @@ from pathlib import Path
 from unittest.mock import patch  # sets environment variables for a while, nothing else
 
 import nbformat
+import numpy as np
 import pandas as pd
 import torch
+from scipy.special import softmax
+from sklearn.metrics import log_loss
 
 from fer_utils import ROOT, data, experiments, files, home, ledger, report, runs, seminar, series
+from fer_utils.evaluation import predict
 from fer_utils.models import build, multiply_adds, parameters
 
 # ---------------------------------------------------------------- runs
@@ -65,9 +69,23 @@ def publish_run(run: runs.Run, faces: data.Faces, target: Path) -> None:
         # One number under one name: the last epoch's is that of the weights as shipped.
         *rows, last = run.history
         record["history"] = [*rows, last | {"validation_accuracy": validation["accuracy"]}]
-        if run.job.title not in WITH_WEIGHTS:
+        if run.job.title in WITH_WEIGHTS:
+            calibrate(shipped, faces)
+        else:
             (target / "weights.safetensors").unlink()
     runs.write_record(target, record)
+
+
+def calibrate(run: runs.Run, faces: data.Faces) -> None:
+    """Write calibration.json beside weights that ship: the temperature (see notebook 11) with the
+    least cross-entropy on validation.
+    """
+    images, labels = faces.split("validation")
+    scores = np.log(predict(run.model(), images))  # logits, apart from a number an image
+    tried = np.arange(0.3, 3, 0.01)
+    losses = [log_loss(labels, softmax(scores / one, 1), labels=range(7)) for one in tried]
+    kept = {"temperature": round(float(tried[np.argmin(losses)]), 2), "fitted on": "validation"}
+    files.write_json(run.folder / "calibration.json", kept)
 
 
 def results_row(run: runs.Run) -> dict:
