@@ -433,7 +433,7 @@ def as_face(image: Image.Image) -> np.ndarray:
     Introduced in notebook 14.
     """
     small = eight_bits(image).convert("L").resize((48, 48), Image.Resampling.BILINEAR)
-    return np.asarray(small)
+    return np.array(small)
 
 
 def eight_bits(image: Image.Image) -> Image.Image:
