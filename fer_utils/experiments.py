@@ -19,6 +19,7 @@ from fer_utils.seminar import CLASS_COUNTS
 
 FOUR = ("fully_connected", "shallow", "deep", "deeper")
 ALL_IMAGES = sum(CLASS_COUNTS["train"])  # of FER2013
+RATES, DECAYS, FOLDS = (1e-5, 1e-4, 1e-3, 1e-2), (1e-7, 1e-4), 3  # of the search
 
 
 @dataclass(frozen=True)
@@ -32,10 +33,12 @@ class Experiment:
     folds: tuple[Fold | None, ...] = (None,)
 
 
-def listed(rows: dict, profile: str, small: bool, every=None, more: int = 0) -> Experiment:
+def listed(rows, profile: str, small: bool, every=None, more=0, folds=None) -> Experiment:
     """What experiments.toml says in `rows`, each with what stands in `every`."""
     common = dict(profile=profile, small=small) | (every or {})
-    return Experiment({label: row_recipe(**common | row) for label, row in rows.items()}, more)
+    recipes = {label: row_recipe(**common | row) for label, row in rows.items()}
+    cuts = [Fold(number, FOLDS, folds[small]) for number in range(FOLDS)] if folds else [None]
+    return Experiment(recipes, more, tuple(cuts))
 
 
 def row_recipe(model, profile, small, at=None, architecture=None, **other) -> Recipe:
@@ -61,53 +64,6 @@ def varied(base: Recipe, choices: dict[str, dict]) -> Experiment:
 def rebuilt(one: Recipe, **changed) -> Recipe:
     """A recipe with another choice in its architecture."""
     return replace(one, architecture=replace(one.architecture, **changed))
-
-
-# --- notebooks 05 to 08 ----------------------------------------------------------------------
-
-RATES, DECAYS, FOLDS = (1e-5, 1e-4, 1e-3, 1e-2), (1e-7, 1e-4), 3
-
-
-def few(small: bool, epochs: int = 10) -> dict:
-    """Epochs and training images of the small experiments of 05 and 07."""
-    return dict(epochs=epochs, train_images=1000 if small else 4000)
-
-
-def rates(profile: str, small: bool) -> Experiment:
-    """The seminar's recipe of shallow and ten times its rate, few images, Adam."""
-    slow = replace(recipe("shallow", "seminar", small), **few(small, epochs=12))
-    return varied(slow, {f"shallow_rate_{r:.0e}": dict(learning_rate=r) for r in (1e-5, 1e-4)})
-
-
-def search(profile: str, small: bool) -> Experiment:
-    """Learning rates × weight decays of shallow with Adam, three folds of few images."""
-    base, recipes = replace(recipe("shallow", "seminar", small), epochs=12), {}
-    for r, d in product(RATES, DECAYS):
-        recipes[f"search_{r:.0e}_{d:.0e}"] = replace(base, learning_rate=r, weight_decay=d)
-    images = 900 if small else 2400
-    return Experiment(recipes, folds=tuple(Fold(k, FOLDS, images) for k in range(FOLDS)))
-
-
-def rates_all(profile: str, small: bool) -> Experiment:
-    """The seminar's recipe of shallow with higher rates, eight epochs of all images."""
-    base = replace(recipe("shallow", "seminar", small), epochs=8)
-    return varied(base, {f"shallow_all_{r:.0e}": dict(learning_rate=r) for r in RATES[1:]})
-
-
-def constant(model: str, part: str, rate: float = 1e-3, **size) -> Recipe:
-    """Adam at a constant rate, with one of the parts: batch normalisation, dropout, both, none."""
-    own = replace(recipe(model, "seminar", small=False), learning_rate=rate, **size)
-    if part in ("plain", "batch_norm"):
-        own = replace(own, dropout_convolution=0.0, dropout_hidden=0.0)
-    return rebuilt(own, batch_norm=part in ("batch_norm", "both"))
-
-
-def parts(names, rates, epochs: int, profile: str, small: bool, more: int = 0) -> Experiment:
-    """Shallow with and without batch normalisation and dropout, few images, constant rates."""
-    recipes, size = {}, few(small, epochs)
-    for rate, name in product(rates, names):
-        recipes[f"shallow_{name}_{rate:.0e}"] = constant("shallow", name, rate, **size)
-    return Experiment(recipes, more)
 
 
 def images(profile: str, small: bool) -> Experiment:

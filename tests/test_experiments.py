@@ -73,6 +73,12 @@ def test_each_recipe_of_a_search_is_tried_on_the_same_folds():
         assert [job.fold for job in jobs] == [Fold(number, 3, 2400) for number in range(3)]
 
 
+def test_the_searchs_rows_are_all_its_rates_and_decays():
+    rows = [jobs[0].recipe for jobs in experiments.jobs("search", "short", small=False).values()]
+    grid = [(rate, decay) for rate in experiments.RATES for decay in experiments.DECAYS]
+    assert [(one.learning_rate, one.weight_decay) for one in rows] == grid
+
+
 def test_the_seminars_own_recipes_are_theirs_at_short_too():
     at_short, at_seminar = (listed("seminar", name, False) for name in ("short", "seminar"))
     assert at_short == at_seminar
