@@ -16,8 +16,8 @@ from fer_utils.evaluation import predict
 from fer_utils.runs import Run, published_runs
 
 SMALL = 96  # pixels: a picture with no longer side is a face that somebody has cut out
-LOOKED_AT = 640  # the longer side of what the detector sees, in pixels; it finds faces from 40 on
-MARGIN = 0.08  # of the box, added to it: FER2013's pictures are so much wider than their boxes
+LOOKED_AT = 640  # pixels: the longer side of what the detector sees; from a 16th of it on
+MARGIN = 0.13  # of the box, added to it: FER2013's pictures are so much wider than their boxes
 SURE = 0.5  # the likeliest class of a face below this probability is "not sure"
 
 
@@ -90,9 +90,11 @@ def find(photo: Image.Image) -> list[tuple[int, ...]]:
         return [(0, 0, *photo.size)]
     from skimage import data, feature  # only here: half a second
 
-    seen = ImageOps.contain(photo.convert("L"), (LOOKED_AT, LOOKED_AT))
+    seen = photo.convert("L")
+    seen.thumbnail((LOOKED_AT, LOOKED_AT))
+    least = max(24, max(seen.size) // 16)
     cascade = feature.Cascade(data.lbp_frontal_face_cascade_filename())
-    sizes = dict(min_size=(40, 40), max_size=seen.size[::-1])
+    sizes = dict(min_size=(least, least), max_size=seen.size[::-1])
     found = cascade.detect_multi_scale(np.asarray(seen), scale_factor=1.2, step_ratio=1, **sizes)
     boxes, scale = [], photo.width / seen.width
     for face in sorted(found, key=lambda face: -face["width"]):
