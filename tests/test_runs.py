@@ -280,7 +280,10 @@ def test_published_folders_and_their_files(official, listed):
     folders = publish_two(official)
     assert [folder.name for folder in folders] == ["tiny-short", "tiny-short-s7"]
     common = {"run.json", "metrics.json", "filters.safetensors"}
-    assert {path.name for path in folders[0].iterdir()} == common | {"weights.safetensors", "calibration.json"}
+    assert {path.name for path in folders[0].iterdir()} == common | {
+        "weights.safetensors",
+        "calibration.json",
+    }
     assert {path.name for path in folders[1].iterdir()} == common, "another seed ships no weights"
     record = json.loads((folders[0] / "run.json").read_text("utf-8"))
     assert record["data"] == "fer2013" and record["fingerprint"] == official.fingerprint
