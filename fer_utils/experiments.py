@@ -56,11 +56,6 @@ def spread(of: str, label: str, more: int, profile: str, small: bool) -> Experim
     return Experiment({label: made.recipes[label]}, more)
 
 
-def varied(base: Recipe, choices: dict[str, dict]) -> Experiment:
-    """One recipe with other choices, by label."""
-    return Experiment({label: replace(base, **chosen) for label, chosen in choices.items()})
-
-
 def rebuilt(one: Recipe, **changed) -> Recipe:
     """A recipe with another choice in its architecture."""
     return replace(one, architecture=replace(one.architecture, **changed))
@@ -69,9 +64,11 @@ def rebuilt(one: Recipe, **changed) -> Recipe:
 def images(profile: str, small: bool) -> Experiment:
     """Deeper in bfloat16 on all, half and a quarter of the images, with as many steps."""
     one = replace(recipe("deeper", profile, small), precision="bfloat16")
-    parts = {n: dict(batch_size=one.batch_size // n, train_images=ALL_IMAGES // n) for n in (2, 4)}
-    fewer = {f"depth_5_all_of_{n}": part for n, part in parts.items()}
-    return varied(one, {"depth_5_all": {}} | fewer)
+    rows = {"depth_5_all": one}
+    for n in (2, 4):
+        part = dict(batch_size=one.batch_size // n, train_images=ALL_IMAGES // n)
+        rows[f"depth_5_all_of_{n}"] = replace(one, **part)
+    return Experiment(rows)
 
 
 # --- the list ---------------------------------------------------------------------------------
