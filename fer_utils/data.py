@@ -432,8 +432,7 @@ def as_face(image: Image.Image) -> np.ndarray:
 
     Introduced in notebook 14.
     """
-    small = eight_bits(image).convert("L").resize((48, 48), Image.Resampling.BILINEAR)
-    return np.array(small)
+    return np.array(eight_bits(image).convert("L").resize((48, 48), Image.Resampling.BILINEAR))
 
 
 def eight_bits(image: Image.Image) -> Image.Image:
