@@ -1,10 +1,10 @@
-"""The command line: python -m fer_utils run | fetch | train | site | publish (see README)."""
+"""The command line: python -m fer_utils run, fetch, train, predict, export or site."""
 
 import argparse
 import json
 import sys
 
-from fer_utils import PROFILES, ROOT, SEED, UserError, home, terminate_as_interrupt
+from fer_utils import PROFILES, SEED, UserError, home, terminate_as_interrupt
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -17,15 +17,14 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     terminate_as_interrupt()
     commands = dict(run=run_series, fetch=fetch_data, train=train_models)
-    commands |= dict(site=make_site, publish=publish_results)
+    commands |= dict(predict=predict_faces, export=export_model, site=make_site)
     try:
-        commands[options.command](options)
+        return commands[options.command](options) or 0
     except UserError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
-    return 0
 
 
 def parser() -> argparse.ArgumentParser:
@@ -50,16 +49,26 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--retrain", action="store_true", help="train what is there, too")
     train.add_argument("--json", action="store_true", help="end with a line of JSON a run")
 
+    predict = commands.add_parser("predict", help="say how faces on photos would be labelled")
+    predict.add_argument("pictures", nargs="+", metavar="PICTURE", help="files, folders of them, -")
+    box = "the face's left, top, right and bottom, in pixels"
+    predict.add_argument("--box", nargs=4, type=int, metavar="N", help=box)
+    crop = "none: each picture is a face already"
+    predict.add_argument("--crop", choices=["find", "none"], default="find", help=crop)
+    predict.add_argument("--json", action="store_true", help="a line of JSON a face")
+    predict.add_argument("--out", metavar="FOLDER", help="for copies with boxes and bars drawn in")
+    predict.add_argument("--model", help="whose weights (default: the best that ship)")
+
+    export = commands.add_parser("export", help="write a model as an ONNX file")
+    export.add_argument("model", metavar="MODEL", help="one whose weights ship, such as deeper")
+    export.add_argument("--out", metavar="FILE", help="default: MODEL.onnx")
+
     site = commands.add_parser("site", help="write the committed notebooks as web pages")
     site.add_argument("--out", default=home() / "site", help="their folder (default: data/site)")
 
-    author = commands.add_parser("publish", help="write data/published and notebooks' outputs")
-    author.add_argument("notebooks", nargs="*", help="whose outputs (default: all)")
-
     sources = "auto, synthetic, fer2013, fer2013-seminar-split or a path"
-    for command in (run, train, author):
-        command.add_argument("--data", default="auto", help=sources)
     for command in (run, train):
+        command.add_argument("--data", default="auto", help=sources)
         command.add_argument("--profile", choices=PROFILES, default="short")
         command.add_argument("--seed", type=int, default=SEED)
     return top
@@ -88,7 +97,7 @@ def train_models(options) -> None:
     """`train`: the runs of some names; it never reads the test split."""
     import torch
 
-    from fer_utils import data, experiments, publish, runs
+    from fer_utils import data, experiments, runs
 
     if options.threads is not None and options.threads < 1:
         raise UserError("--threads takes a whole number from 1 on.")
@@ -101,8 +110,11 @@ def train_models(options) -> None:
         torch.set_num_threads(options.threads)
     faces = data.load(options.data)
     print(faces.describe())
-    jobs = publish.to_publish(runs.kind(faces)) if options.all_published else []
-    for name in options.names:
+    wanted, jobs = list(options.names), []
+    if options.all_published:
+        all_names, kind = experiments.EXPERIMENTS, runs.kind(faces)
+        wanted += [name for name in all_names if kind in all_names[name][1]]
+    for name in wanted:
         jobs += sum(experiments.jobs(name, options.profile, faces.small, options.seed).values(), [])
     found = runs.train_all(jobs, faces, options.retrain, not options.all_published)
     for run in found if options.json else ():
@@ -125,20 +137,26 @@ def print_experiments() -> None:
         print(f"{name:18} {len(jobs):3} runs{took}")
 
 
+def predict_faces(options) -> int:
+    """`predict`: a line a face."""
+    from fer_utils import predicting
+
+    box, whole = options.box and tuple(options.box), options.crop == "none"
+    return predicting.answer(options.pictures, options.model, box, whole, options.json, options.out)
+
+
+def export_model(options) -> None:
+    """`export`: a model whose weights ship, as an ONNX file."""
+    from fer_utils import predicting
+
+    print(predicting.export(options.model, options.out or f"{options.model}.onnx"))
+
+
 def make_site(options) -> None:
     """`site`: the committed notebooks, the ledger and the results as pages."""
-    from fer_utils import publish
+    from fer_utils import site
 
-    print(f"Site: {publish.write_site(options.out)}")
-
-
-def publish_results(options) -> None:
-    """`publish`: own runs to data/published, and the notebooks' outputs."""
-    from fer_utils import data, publish
-
-    for folder in publish.publish_runs(data.load(options.data)):
-        print(folder.relative_to(ROOT))
-    publish.publish_notebooks(options.data, options.notebooks)
+    print(f"Site: {site.write_site(options.out)}")
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 from sklearn.model_selection import train_test_split
+from sklearn.preprocessing import normalize
 
 import fer_utils
 from fer_utils import CLASSES, SPLITS, UserError, files, home, known_or_refuse, read_toml, synthetic
@@ -219,9 +220,8 @@ def near_copies(images: np.ndarray, among: np.ndarray) -> np.ndarray:
 def grid(images: np.ndarray) -> np.ndarray:
     """Means of 6 × 6 pixels, less their mean and scaled to length 1: float32 [n, 64]."""
     means = images.reshape(len(images), 8, 6, 8, 6).mean((2, 4)).reshape(len(images), 64)
-    means -= means.mean(1, keepdims=True)
-    lengths = np.linalg.norm(means, axis=1, keepdims=True)
-    return (means / np.maximum(lengths, 1e-6)).astype(np.float32)  # 0 for one grey all over
+    # One grey all over stays 0.
+    return normalize(means - means.mean(1, keepdims=True)).astype(np.float32)
 
 
 # --- the cache -----------------------------------------------------------------------------------
@@ -437,14 +437,25 @@ def decode(where: str, content: bytes) -> tuple[np.ndarray, bool]:
         image = Image.open(io.BytesIO(content))
         if max(image.size) > WIDEST:
             raise ValueError("too large to decode")
-        converted = image.mode != "L" or image.size != (48, 48)
-        if image.mode.startswith("I"):  # 16 bits a pixel: PIL would clip, not scale
-            image = Image.fromarray((np.asarray(image) / 257).astype(np.uint8))
-        grey = image.convert("L").resize((48, 48), Image.Resampling.BILINEAR)
-        return np.asarray(grey), converted
+        return as_face(image), image.mode != "L" or image.size != (48, 48)
     except Exception as error:  # PIL raises many types for broken files
         kind = f"no readable image of at most {WIDEST} pixels a side"
         raise DataError(f"{where} is {kind}: replace or delete it.") from error
+
+
+def as_face(image: Image.Image) -> np.ndarray:
+    """Any picture of a face as all networks take it, for training and after: grey, uint8 [48, 48].
+
+    Introduced in notebook 14.
+    """
+    return np.array(eight_bits(image).convert("L").resize((48, 48), Image.Resampling.BILINEAR))
+
+
+def eight_bits(image: Image.Image) -> Image.Image:
+    """A picture of 16 bits a pixel as one of 8, which PIL would clip, not scale; others as is."""
+    if image.mode.startswith("I"):
+        return Image.fromarray((np.asarray(image) / 257).astype(np.uint8))
+    return image
 
 
 def split_names(order, folders, labels, path: Path) -> tuple[np.ndarray, str]:

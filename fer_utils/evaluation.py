@@ -11,13 +11,15 @@ from fer_utils import CLASSES
 
 
 @torch.no_grad()
-def predict(model: torch.nn.Module, images, batch_size: int | None = None) -> np.ndarray:
+def predict(model: torch.nn.Module, images, batch_size=None, temperature=1.0) -> np.ndarray:
     """Class probabilities, float32 [n, 7], rows summing to 1, of images uint8 [n, 48, 48].
 
-    Runs in evaluation mode on the model's device and leaves the model in it.
+    temperature: what the logits are divided by, see `Run.temperature`. Runs in evaluation mode on
+    the model's device and leaves the model in it.
     """
     model.eval()
-    return torch.cat([part.softmax(1) for part in logits(model, images, batch_size)]).cpu().numpy()
+    parts = [(part / temperature).softmax(1) for part in logits(model, images, batch_size)]
+    return torch.cat(parts).cpu().numpy()
 
 
 @torch.no_grad()

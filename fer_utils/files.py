@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 from fer_utils import ROOT, UserError
@@ -34,12 +35,10 @@ def write_json(path: Path, value: dict) -> None:
 
 def read_json(path: Path) -> dict:
     """What `write_json` wrote. Raises UserError for anything else: see `damaged`."""
-    try:
+    with suppress(ValueError, KeyError, TypeError, AttributeError, RecursionError):
         value = json.loads(path.read_bytes())
         if value.pop("sha256") == seal(value):
             return value
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        pass
     raise damaged(path)
 
 

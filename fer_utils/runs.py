@@ -87,6 +87,12 @@ class Run:
         """First convolution's filters, start and each epoch, float32 [epochs + 1, F, k, k]."""
         return self.tensors("filters.safetensors")["filters"].float().numpy()
 
+    @property
+    def temperature(self) -> float:
+        """What its logits are divided by to be calibrated; 1 where that was not fitted."""
+        path = self.folder / "calibration.json"
+        return files.read_json(path)["temperature"] if path.exists() else 1.0
+
     def model(self) -> torch.nn.Module:
         """The trained network in evaluation mode. Raises RunError where no weights are kept."""
         if not self.has_weights:

@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 import patterns
+import publish
 import pytest
 
-from fer_utils import cross_validation, data, publish, runs
+from fer_utils import cross_validation, data, runs
 from fer_utils.cross_validation import Fold
 from fer_utils.data import image_hashes
 from fer_utils.evaluation import predict

@@ -4,9 +4,10 @@ from collections import defaultdict
 from dataclasses import replace
 
 import patterns
+import publish
 import pytest
 
-from fer_utils import experiments, publish, runs
+from fer_utils import experiments, runs
 from fer_utils.cross_validation import Fold
 from fer_utils.experiments import EXPERIMENTS, Experiment
 from fer_utils.recipes import PROFILES, SETTINGS

@@ -8,10 +8,11 @@ import sys
 from dataclasses import replace
 
 import patterns
+import publish
 import pytest
 import torch
 
-from fer_utils import ROOT, data, experiments, fetching, publish, recipes, runs, series
+from fer_utils import ROOT, data, experiments, fetching, recipes, runs, series
 from fer_utils.__main__ import main
 from fer_utils.runs import Job
 
@@ -106,7 +107,8 @@ def test_the_list_has_every_name_with_its_runs_and_minutes(capsys, monkeypatch):
 
 def test_all_published_runs_are_made_again_and_then_kept(table, monkeypatch, capsys):
     tiny = Job("tiny-short", replace(patterns.RECIPE, epochs=1))
-    monkeypatch.setattr(publish, "to_publish", lambda kind: [tiny])
+    monkeypatch.setattr(experiments, "EXPERIMENTS", {"tiny": (None, ["fer2013"])})
+    monkeypatch.setattr(experiments, "jobs", lambda *asked: {"tiny": [tiny]})
     monkeypatch.setattr(runs, "published_run", lambda job, faces=None: pytest.fail("was taken"))
     command = ["train", "--all-published", "--data", table]
     assert main(command) == 0
@@ -119,7 +121,7 @@ def test_publish_hands_on_data_and_notebooks(table, monkeypatch):
     asked = []
     monkeypatch.setattr(publish, "publish_runs", lambda faces: [])
     monkeypatch.setattr(publish, "publish_notebooks", lambda *given: asked.append(given))
-    assert main(["publish", "03", "--data", table]) == 0
+    assert publish.main(["03", "--data", table]) == 0
     assert asked == [(table, ["03"])]
 
 
@@ -175,7 +177,7 @@ def test_train_names_what_it_knows(names, table, capsys):
 
 
 def test_unpublishable_data(table, capsys):
-    assert main(["publish", "--data", table]) == 2
+    assert publish.main(["--data", table]) == 2
     assert "official split" in one_error(capsys)
 
 

@@ -11,12 +11,13 @@ from urllib.parse import unquote
 
 import nbformat
 import numpy as np
+import publish
 import pytest
 import setup_cell
 from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from fer_utils import ROOT, publish, report, series
+from fer_utils import ROOT, report, series
 
 PARAMETERS = {"DATA": "auto", "PROFILE": "short", "SEED": 42, "RETRAIN": False}
 PATHS = sorted((ROOT / "notebooks").glob("*.ipynb"))

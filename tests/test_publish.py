@@ -4,11 +4,12 @@ import os
 
 import nbformat
 import patterns
+import publish
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from small_notebooks import VALUES
 
-from fer_utils import data, ledger, publish, runs, series
+from fer_utils import data, ledger, runs, series
 from fer_utils.files import read_json, write_json
 
 

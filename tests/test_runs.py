@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import patterns
+import publish
 import pytest
 import safetensors.torch
 import torch
@@ -17,7 +18,6 @@ from fer_utils import (
     evaluation,
     files,
     models,
-    publish,
     recipes,
     runs,
     seminar,
@@ -280,7 +280,10 @@ def test_published_folders_and_their_files(official, listed):
     folders = publish_two(official)
     assert [folder.name for folder in folders] == ["tiny-short", "tiny-short-s7"]
     common = {"run.json", "metrics.json", "filters.safetensors"}
-    assert {path.name for path in folders[0].iterdir()} == common | {"weights.safetensors"}
+    assert {path.name for path in folders[0].iterdir()} == common | {
+        "weights.safetensors",
+        "calibration.json",
+    }
     assert {path.name for path in folders[1].iterdir()} == common, "another seed ships no weights"
     record = json.loads((folders[0] / "run.json").read_text("utf-8"))
     assert record["data"] == "fer2013" and record["fingerprint"] == official.fingerprint
@@ -304,6 +307,20 @@ def test_published_weights_are_float16_and_the_metrics_are_theirs(official, list
         check_consistent(published)
         assert published["accuracy"] == right.mean()
         assert np.array_equal(run.correct(split, official), right)
+
+
+def test_the_temperature_of_published_weights_is_the_likeliest_on_validation(official, listed):
+    publish_two(official)
+    run = runs.published_run(Job("a", SHORT), official)
+    images, labels = official.split("validation")
+
+    def loss(temperature):
+        shares = evaluation.predict(run.model(), images, temperature=temperature)
+        return -np.log(shares[np.arange(len(labels)), labels]).mean()
+
+    best = min((round(0.3 + number / 100, 2) for number in range(270)), key=loss)
+    assert abs(run.temperature - best) < 0.015
+    assert runs.published_run(Job("a", SHORT, 7), official).temperature == 1
 
 
 def test_results_csv_has_a_row_a_run(official, listed):

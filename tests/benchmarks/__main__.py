@@ -19,9 +19,10 @@ GROUPS = {
     "batches": "ready batches against ImageFolder and DataLoader",
     "train": "images trained a second against the textbook loop and a matrix product",
     "size": "time and memory from 10,000 to 300,000 images",
+    "photo": "seconds from a photo to the answers, beside fer where it is (only when named)",
     "series": "peak memory of the notebooks (minutes, only when named)",
 }
-NAMED = ("series",)  # groups that only run when named
+NAMED = ("photo", "series")  # groups that only run when named
 COLUMNS = {"what": 36, "ours": 7, "theirs": 7, "unit": 16, "ratio": 6, "target": 12, "result": 30}
 
 

@@ -8,7 +8,7 @@ from urllib.parse import unquote, urldefrag, urlsplit
 
 import pytest
 
-from fer_utils import publish, report, series
+from fer_utils import report, series, site
 
 # Colours do not depend on the width, nor the layout on the colours.
 VIEWS = [(1200, "light"), (400, "dark")]
@@ -32,7 +32,7 @@ def write_report(folder):
 
 
 # What is tested: a name, and what writes it into a folder.
-WRITERS = {"report": write_report, "site": publish.write_site}
+WRITERS = {"report": write_report, "site": site.write_site}
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):

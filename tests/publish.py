@@ -1,20 +1,40 @@
-"""The author's room: writes data/published, the notebooks' outputs and the site; no reader's."""
+"""The author's room: python -m tests.publish [NN …] --data PATH writes data/published and outputs.
 
+Finished own runs go to data/published, then the notebooks run (all, or some by number) and their
+outputs are kept. No reader needs it, so it is not in the package.
+"""
+
+import argparse
 import hashlib
 import json
 import os
 import re
 import shutil
-import tomllib
+import sys
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch  # sets environment variables for a while, nothing else
 
 import nbformat
+import numpy as np
 import pandas as pd
 import torch
+from scipy.special import softmax
+from sklearn.metrics import log_loss
 
-from fer_utils import ROOT, data, experiments, files, home, ledger, report, runs, seminar, series
+from fer_utils import (
+    ROOT,
+    UserError,
+    data,
+    experiments,
+    files,
+    home,
+    ledger,
+    runs,
+    series,
+    terminate_as_interrupt,
+)
+from fer_utils.evaluation import predict
 from fer_utils.models import build, multiply_adds, parameters
 
 # ---------------------------------------------------------------- runs
@@ -67,9 +87,23 @@ def publish_run(run: runs.Run, faces: data.Faces, target: Path) -> None:
         # One number under one name: the last epoch's is that of the weights as shipped.
         *rows, last = run.history
         record["history"] = [*rows, last | {"validation_accuracy": validation["accuracy"]}]
-        if run.job.title not in WITH_WEIGHTS:
+        if run.job.title in WITH_WEIGHTS:
+            calibrate(shipped, faces)
+        else:
             (target / "weights.safetensors").unlink()
     runs.write_record(target, record)
+
+
+def calibrate(run: runs.Run, faces: data.Faces) -> None:
+    """Write calibration.json beside weights that ship: the temperature (see notebook 11) with the
+    least cross-entropy on validation.
+    """
+    images, labels = faces.split("validation")
+    scores = np.log(predict(run.model(), images))  # logits, apart from a number an image
+    tried = np.arange(0.3, 3, 0.01)
+    losses = [log_loss(labels, softmax(scores / one, 1), labels=range(7)) for one in tried]
+    kept = {"temperature": round(float(tried[np.argmin(losses)]), 2), "fitted on": "validation"}
+    files.write_json(run.folder / "calibration.json", kept)
 
 
 def results_row(run: runs.Run) -> dict:
@@ -192,21 +226,22 @@ def publish_outputs(executed_path: Path, notebook_path: Path) -> None:
     files.write_atomic(notebook_path, f"{nbformat.writes(notebook)}\n".encode())
 
 
-# ---------------------------------------------------------------- site
+def main(arguments: list[str] | None = None) -> int:
+    """Publish own runs and some notebooks; the exit code is 2 for an error, told in a sentence."""
+    parser = argparse.ArgumentParser(prog="python -m tests.publish", description=__doc__)
+    parser.add_argument("notebooks", nargs="*", help="whose outputs (default: all)")
+    parser.add_argument("--data", default="auto", help="as for `python -m fer_utils run`")
+    options = parser.parse_args(arguments)
+    terminate_as_interrupt()
+    try:
+        for folder in publish_runs(data.load(options.data)):
+            print(folder.relative_to(ROOT))
+        publish_notebooks(options.data, options.notebooks)
+    except UserError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 2
+    return 0
 
 
-def write_site(out) -> Path:
-    """Write the committed notebooks, the ledger and the results as web pages; return index.html.
-
-    Nothing is run: the notebooks show what is published. The repository's public address is
-    pyproject.toml's; where it has none, no page links there.
-    """
-    urls = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"].get("urls", {})
-    shown = dict(claims=ledger.published_claims(), rules=seminar.CLAIMS)
-    shown |= dict(results=pd.read_csv(runs.PUBLISHED / "results.csv"), **urls)
-    site = report.Report(out, series.notebooks(), **shown)
-    for notebook in series.notebooks():
-        site.add(notebook.stem, notebook, "published")
-    for name in ("index", "ledger", "results"):
-        site.write(name)
-    return site.out / "index.html"
+if __name__ == "__main__":
+    sys.exit(main())
