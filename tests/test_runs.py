@@ -493,7 +493,13 @@ COUNTS = {
     "fer2013": {split: list(counts) for split, counts in seminar.CLASS_COUNTS.items()},
     "synthetic": {split: np.bincount(DRAWN[0][DRAWN[1] == split]).tolist() for split in SPLITS},
 }
-ALLOWED = {"run.json", "metrics.json", "weights.safetensors", "filters.safetensors"}
+ALLOWED = {
+    "calibration.json",
+    "run.json",
+    "metrics.json",
+    "weights.safetensors",
+    "filters.safetensors",
+}
 
 
 @pytest.mark.parametrize("folder", SHIPPED, ids=lambda folder: folder.name)
