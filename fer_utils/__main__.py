@@ -25,6 +25,9 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # who reads has seen enough, as `head` has
+        sys.stdout = None
+        return 141
 
 
 def parser() -> argparse.ArgumentParser:
@@ -51,10 +54,9 @@ def parser() -> argparse.ArgumentParser:
 
     predict = commands.add_parser("predict", help="say how faces on photos would be labelled")
     predict.add_argument("pictures", nargs="+", metavar="PICTURE", help="files, folders of them, -")
-    box = "the face's left, top, right and bottom, in pixels"
-    predict.add_argument("--box", nargs=4, type=int, metavar="N", help=box)
-    crop = "none: each picture is a face already"
-    predict.add_argument("--crop", choices=["find", "none"], default="find", help=crop)
+    where = predict.add_mutually_exclusive_group()
+    where.add_argument("--box", nargs=4, type=int, metavar="N", help="left top right bottom")
+    where.add_argument("--crop", choices=["find", "none"], default="find", help="none: all is face")
     predict.add_argument("--json", action="store_true", help="a line of JSON a face")
     predict.add_argument("--out", metavar="FOLDER", help="for copies with boxes and bars drawn in")
     predict.add_argument("--model", help="whose weights (default: the best that ship)")
@@ -87,10 +89,8 @@ def fetch_data(options) -> None:
     """`fetch`: what was put into data/, counted."""
     from fer_utils import fetching
 
-    if options.ferplus:
-        print(fetching.fetch_votes(options.ferplus).describe())
-    else:
-        print(fetching.fetch(options.path, options.seminar_split).describe())
+    found = fetching.fetch_votes(options.ferplus) if options.ferplus else None
+    print((found or fetching.fetch(options.path, options.seminar_split)).describe())
 
 
 def train_models(options) -> None:
@@ -112,8 +112,7 @@ def train_models(options) -> None:
     print(faces.describe())
     wanted, jobs = list(options.names), []
     if options.all_published:
-        all_names, kind = experiments.EXPERIMENTS, runs.kind(faces)
-        wanted += [name for name in all_names if kind in all_names[name][1]]
+        wanted += [n for n, (_, on) in experiments.EXPERIMENTS.items() if runs.kind(faces) in on]
     for name in wanted:
         jobs += sum(experiments.jobs(name, options.profile, faces.small, options.seed).values(), [])
     found = runs.train_all(jobs, faces, options.retrain, not options.all_published)

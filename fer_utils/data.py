@@ -28,11 +28,10 @@ from fer_utils import CLASSES, SPLITS, UserError, files, home, known_or_refuse, 
 from fer_utils.progress import track
 from fer_utils.seminar import CLASS_COUNTS
 
-VOTES = "ferplus_votes.csv"  # in `home()`, where `fetch --ferplus` puts it
 READER_VERSION = 1  # raise it when the same files would be read differently: old caches are left
 FORMATS = read_toml("data")
 USAGES, SPLIT_FOLDERS, KAGGLE = (FORMATS[name] for name in ("usages", "split_folders", "kaggle"))
-CSV_COLUMNS, CSV_CLASSES, FERPLUS = map(FORMATS.get, ("csv_columns", "csv_classes", "ferplus"))
+CSV_COLUMNS, CSV_CLASSES = map(FORMATS.get, ("csv_columns", "csv_classes"))
 # What Python raises for files that are cut off, damaged, encrypted or not ours to read.
 UNREADABLE = (OSError, EOFError, RuntimeError, KeyError, csv.Error, zlib.error, lzma.LZMAError)
 UNREADABLE += (tarfile.TarError, zipfile.BadZipFile)
@@ -142,21 +141,14 @@ def load(source: str | Path = "auto") -> Faces:
     with explained(UNREADABLE, f"{path} cannot be read", "copy or download it again."):
         key, shown = f"{READER_VERSION}-{content_key(path)}", name if name in KAGGLE else str(path)
         faces = cached(key, shown, lambda: read(path))
-    votes = home() / VOTES
-    return with_votes(faces, votes) if faces.official and votes.exists() else faces
+    votes = votes_path(faces)
+    kept = np.load(io.BytesIO(files.read_sealed(votes))) if votes.exists() else None
+    return replace(faces, votes=kept)
 
 
-def with_votes(faces: Faces, path: Path) -> Faces:
-    """The faces with the FER+ votes that a csv has on them: files by class and name, or rows."""
-    advice, rows = f"give a csv of FER2013 with {', '.join(FERPLUS)}, or remove it.", {}
-    with explained((*UNREADABLE, ValueError, TypeError), f"{path} has not their votes", advice):
-        for row in csv.DictReader(path.read_text("utf-8").splitlines()):
-            label, name = row["file"].split("/")[-2:]
-            rows[label, name] = rows[label, f"row {int(row['fer2013_row']):05d}"] = row
-        wanted = zip([CLASSES[label] for label in faces.labels], faces.names)
-        found = [rows[label, name.split("/")[-1]] for label, name in wanted]
-        votes = [[int(row[who]) * int(row["row_certain"]) for who in FERPLUS] for row in found]
-    return replace(faces, votes=np.array(votes))
+def votes_path(faces: Faces) -> Path:
+    """Where `fetch --ferplus` keeps the FER+ votes on these faces."""
+    return home() / f"ferplus-{faces.fingerprint[:12]}"
 
 
 def folder_of(name: str) -> Path:
@@ -452,7 +444,12 @@ def as_face(image: Image.Image) -> np.ndarray:
 
 
 def eight_bits(image: Image.Image) -> Image.Image:
-    """A picture of 16 bits a pixel as one of 8, which PIL would clip, not scale; others as is."""
+    """A picture of 16 bits a pixel as one of 8, which PIL would clip, not scale; others as is.
+
+    Raises ValueError for more bits: nothing says which value is white.
+    """
+    if image.mode == "F" or (image.mode == "I" and np.max(image) > 65535):
+        raise ValueError("more than 16 bits a pixel")
     if image.mode.startswith("I"):
         return Image.fromarray((np.asarray(image) / 257).astype(np.uint8))
     return image

@@ -1,14 +1,19 @@
 """Gets FER2013 from Kaggle, or from a file, into the folder where `data.load` finds it."""
 
+import csv
+import io
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from fer_utils import data, files, home
-from fer_utils.data import ATTACHED, KAGGLE, MAKE_ROOM, DataError, Faces, explained, load
+from fer_utils import CLASSES, data, files, home
+from fer_utils.data import ATTACHED, KAGGLE, UNREADABLE, DataError, Faces, explained, load
 from fer_utils.seminar import CLASS_COUNTS, SEMINAR_CLASS_COUNTS
+
+FERPLUS = data.FORMATS["ferplus"]
 
 
 def fetch(path: str | Path | None = None, seminar_split: bool = False) -> Faces:
@@ -32,7 +37,7 @@ def fetch(path: str | Path | None = None, seminar_split: bool = False) -> Faces:
     if origin.is_relative_to(ATTACHED):
         return load(name)
     target = home() / name
-    writing = explained(OSError, f"{target} cannot be written", MAKE_ROOM)
+    writing = explained(OSError, f"{target} cannot be written", data.MAKE_ROOM)
     with writing, tempfile.TemporaryDirectory(dir=home()) as folder:
         new = Path(folder, "new")
         if origin.is_dir():
@@ -48,11 +53,24 @@ def fetch(path: str | Path | None = None, seminar_split: bool = False) -> Faces:
 
 def fetch_votes(path: str | Path) -> Faces:
     """Put FER+ votes where `data.load` finds them, if the FER2013 at hand is what they are on."""
-    origin = Path(path).expanduser()
-    faces = data.with_votes(load(), origin)
-    with explained(OSError, f"{home()} cannot be written", MAKE_ROOM):
-        files.write_atomic(home() / data.VOTES, origin.read_bytes())
+    faces, buffer = with_votes(load(), Path(path).expanduser()), io.BytesIO()
+    np.save(buffer, faces.votes)
+    with explained(OSError, f"{home()} cannot be written", data.MAKE_ROOM):
+        files.write_sealed(data.votes_path(faces), buffer.getvalue())
     return faces
+
+
+def with_votes(faces: Faces, path: Path) -> Faces:
+    """The faces with the FER+ votes that a csv has on them: files by class and name, or rows."""
+    advice, rows = f"give a csv of FER2013 with {', '.join(FERPLUS)}, or remove it.", {}
+    with explained((*UNREADABLE, ValueError, TypeError), f"{path} has not their votes", advice):
+        for row in csv.DictReader(path.read_text("utf-8").splitlines()):
+            label, name = row["file"].split("/")[-2:]
+            rows[label, name] = rows[label, f"row {int(row['fer2013_row']):05d}"] = row
+        wanted = zip([CLASSES[label] for label in faces.labels], faces.names)
+        found = [rows[label, name.split("/")[-1]] for label, name in wanted]
+        votes = [[int(row[who]) * int(row["row_certain"]) for who in FERPLUS] for row in found]
+    return replace(faces, votes=np.array(votes))
 
 
 def download(page: str) -> Path:

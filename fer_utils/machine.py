@@ -8,7 +8,6 @@ import os
 import platform
 import subprocess
 import sys
-from contextlib import contextmanager
 from datetime import date
 
 import torch
@@ -34,17 +33,6 @@ def prepare() -> None:
     if hasattr(library, "mallopt"):  # glibc has it, musl has not
         for option, value in ((-4, 0), (-1, 2**31 - 1)):  # M_MMAP_MAX, M_TRIM_THRESHOLD
             library.mallopt(option, value)
-
-
-@contextmanager
-def threads(count: int):
-    """While open, torch computes with so many threads of the CPU."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def seed_everything(seed: int, epoch: int = 0) -> None:

@@ -53,11 +53,14 @@ def shipped(model: str | None = None) -> Run:
 
     Raises UserError for a model without, naming those with. Introduced in notebook 14.
     """
-    whole = [run for run in published_runs() if run.has_weights and run.job.fold is None]
-    found = {run.job.name.rpartition("-")[0]: run for run in whole}
-    best = max(found, key=lambda name: found[name].history[-1]["validation_accuracy"])
-    known_or_refuse("model with weights", model or best, found)
-    return found[model or best]
+    calibrated = [run for run in published_runs() if (run.folder / "calibration.json").exists()]
+    found = {run.job.name.rpartition("-")[0]: run for run in calibrated}
+    if model is None:
+        model = max(
+            found, key=lambda one: found[one].history[-1]["validation_accuracy"], default=""
+        )
+    known_or_refuse("model with weights", model, found)
+    return found[model]
 
 
 def opened(source, name: str) -> Image.Image:
@@ -70,14 +73,15 @@ def opened(source, name: str) -> Image.Image:
         from pillow_heif import register_heif_opener
 
         register_heif_opener()
-    advice = "give a JPEG or PNG of a usual size; HEIC needs `pip install pillow-heif`."
+    advice = "give an existing JPEG or PNG of a usual size; HEIC needs `pip install pillow-heif`."
+    quiet = warnings.catch_warnings(action="ignore")  # of a damaged EXIF note, say
     huge = warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning)
-    with huge, explained(Exception, f"{name} is no picture that can be read", advice):
-        image = ImageOps.exif_transpose(Image.open(source))
+    with quiet, huge, explained(Exception, f"{name} is no picture that can be read", advice):
+        image = eight_bits(ImageOps.exif_transpose(Image.open(source)))
         if image.has_transparency_data:
             image = image.convert("RGBA")
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-        return eight_bits(image)
+        return image.convert("RGB")
 
 
 def find(photo: Image.Image) -> list[tuple[int, ...]]:

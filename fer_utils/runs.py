@@ -15,6 +15,7 @@ import numpy as np
 import safetensors.torch
 import torch
 from filelock import FileLock, Timeout
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from fer_utils import ROOT, SEED, UserError, files, home, machine
@@ -294,7 +295,7 @@ def train_run(job: Job, faces: Faces, retrain=False, wait=True) -> Run | None:
     except Timeout:
         return None
     # A fold takes one thread, so that a search gives the same numbers however it is shared out.
-    with lock, machine.threads(1 if job.fold else torch.get_num_threads()):
+    with lock, threadpool_limits(1 if job.fold else None):
         if retrain and (folder / "run.json").exists():
             shutil.rmtree(folder)
         if run := load_run(folder, "own run"):

@@ -145,7 +145,7 @@ def publish_notebooks(source: str = "auto", names=None) -> None:
     source = "synthetic" if faces.synthetic else str((home() / faces.source).resolve())
     for folder in ("runs", "claims"):
         shutil.rmtree(room / folder, ignore_errors=True)
-    if (votes := home() / data.VOTES).exists():
+    if (votes := data.votes_path(faces)).exists():
         files.write_atomic(room / votes.name, votes.read_bytes())
     with patch.dict(os.environ, FER_HOME=str(room), FER_HIDE_FACES="1"):
         for row in [] if faces.synthetic else ledger.published_rows():

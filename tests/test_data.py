@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 import fer_utils
-from fer_utils import CLASSES, SPLITS, data, fetching, seminar, synthetic
+from fer_utils import CLASSES, SPLITS, UserError, data, fetching, seminar, synthetic
 from fer_utils.data import DataError
 
 FOLDERS = ("official", "seminar", "seminar deep", "split folders")
@@ -761,7 +761,7 @@ def votes_of(faces, change=lambda number, line: line) -> str:
     """A csv of FER+ votes on files or rows: all ten for the label, certain but for the first."""
     lines = [HEADER]
     for number, (label, split, name) in enumerate(zip(faces.labels, faces.splits, faces.names)):
-        votes = dict.fromkeys(HEADER.split(",")[3:], 0) | {data.FERPLUS[label]: 10}
+        votes = dict.fromkeys(HEADER.split(",")[3:], 0) | {fetching.FERPLUS[label]: 10}
         file = f"{WHERE[split]}/{CLASSES[label]}/{name.split('/')[-1]}"
         row = [file, number, int(number > 0), *votes.values()]
         lines.append(change(number, ",".join(map(str, row))))
@@ -783,7 +783,9 @@ def test_votes_are_found_by_file_or_row_in_the_order_of_the_classes(
     assert np.array_equal(data.load(faces.source).votes, expected)
     assert same(faces, fetched), "votes are no part of the data's identity"
     assert data.load("synthetic").votes is None
-    assert (home / "ferplus_votes.csv").read_text() == votes_of(faces)
+    data.votes_path(faces).write_bytes(b"damaged")
+    with pytest.raises(UserError, match="ferplus.* is damaged"):
+        data.load(faces.source)
 
 
 SPOILT_VOTES = {
@@ -810,7 +812,7 @@ def test_other_votes_are_refused_in_a_sentence_and_not_kept(
     message = str(caught.value)
     assert "v.csv has not their votes" in message and words in message and "\n" not in message
     assert "contempt, unknown, NF" in message and message.endswith(".")
-    assert not (home / "ferplus_votes.csv").exists()
+    assert not data.votes_path(faces).exists()
 
 
 def test_votes_that_are_not_there_are_refused(tiny, tmp_path, official, monkeypatch):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.cbook import get_sample_data
-from PIL import Image
+from PIL import Image, ImageCms
 
 from fer_utils import data, evaluation, photo, synthetic
 from fer_utils.data import DataError
@@ -110,19 +110,43 @@ def test_all_eight_orientations_of_a_phone_are_the_same_photo(portrait, tmp_path
         assert np.array_equal(upright, portrait), orientation
 
 
-@pytest.mark.parametrize("mode", ["L", "P", "RGB", "RGBA", "LA", "CMYK", "I;16", "1"])
+@pytest.mark.parametrize("mode", ["L", "P", "RGB", "RGBA", "LA", "CMYK", "LAB", "I;16", "1"])
 def test_every_kind_of_picture_gives_the_same_grey_face(mode, portrait, tmp_path):
     face = portrait.crop((155, 105, 377, 327))
     grey = face.convert("L")
     if mode == "I;16":
         stored = Image.fromarray(np.asarray(grey).astype(np.uint16) * 257)
     else:
-        stored = (grey if mode in ("L", "LA", "1") else face).convert(mode)
-    path = tmp_path / ("x.tif" if mode == "CMYK" else "x.png")
+        stored = (grey if mode in ("L", "LA", "1") else face).convert(mode.replace("LAB", "RGB"))
+    if mode == "LAB":
+        profiles = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
+        stored = ImageCms.profileToProfile(stored, *profiles, outputMode="LAB")
+    path = tmp_path / ("x.tif" if mode in ("CMYK", "LAB") else "x.png")
     stored.save(path)
     found = data.as_face(photo.opened(path, "x")).astype(float)
     off = np.abs(found - data.as_face(face)).mean()
     assert found.shape == (48, 48) and off < (12 if mode == "1" else 3), off
+
+
+def test_16_bits_with_a_transparent_value_are_scaled_too(portrait, tmp_path):
+    grey = np.asarray(portrait.crop((155, 105, 377, 327)).convert("L"))
+    Image.fromarray(grey.astype(np.uint16) * 257).save(tmp_path / "x.png", transparency=1)
+    found = data.as_face(photo.opened(tmp_path / "x.png", "x")).astype(float)
+    assert np.abs(found - data.as_face(Image.fromarray(grey))).mean() < 3
+
+
+@pytest.mark.parametrize("pixels", [np.float32(0.5), np.int32(2**20)])
+def test_more_than_16_bits_are_refused_not_taken_for_black(pixels, tmp_path):
+    Image.fromarray(np.full((60, 60), pixels)).save(tmp_path / "x.tif")
+    with pytest.raises(DataError, match="x.tif .*more than 16 bits"):
+        photo.opened(tmp_path / "x.tif", "x.tif")
+
+
+def test_a_damaged_note_about_the_picture_is_no_word_to_the_user(portrait, tmp_path, recwarn):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    portrait.save(tmp_path / "x.jpg", exif=exif.tobytes()[:-6])
+    assert photo.opened(tmp_path / "x.jpg", "x").mode == "RGB" and not recwarn.list
 
 
 def test_what_is_transparent_is_white(tmp_path):
@@ -143,7 +167,9 @@ def test_a_huge_picture_is_refused_before_it_is_decoded(side, tmp_path, monkeypa
     content = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
     (tmp_path / "huge.png").write_bytes(b"\x89PNG\r\n\x1a\n" + content)
     monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("it was decoded"))
-    with pytest.raises(DataError, match=r"huge.png .* exceeds limit of .*: give a JPEG or PNG"):
+    with pytest.raises(
+        DataError, match=r"huge.png .* exceeds limit of .*: give an existing JPEG or PNG"
+    ):
         photo.opened(tmp_path / "huge.png", "huge.png")
 
 
@@ -218,5 +244,6 @@ def test_what_ships_is_the_best_on_validation_and_calibrated():
         assert run.has_weights and run.job.name == f"{name}-short" and run.temperature != 1
         accuracy = run.history[-1]["validation_accuracy"]
         assert accuracy <= best.history[-1]["validation_accuracy"]
-    with pytest.raises(ValueError, match="'shallow'.*deeper"):
-        photo.shipped("shallow")
+    for name in ("shallow", "held_out", ""):
+        with pytest.raises(ValueError, match=f"'{name}'.*deeper"):
+            photo.shipped(name)

@@ -78,6 +78,28 @@ def test_one_bad_file_among_many_does_not_stop_the_others(files, capsys):
     assert "text.jpg is no picture" in errors[0] and "nowhere.png" in errors[1]
 
 
+def test_the_error_of_a_box_names_its_picture(files, capsys):
+    assert predict(files / "drawn.png", files / "empty.png", "--box", "0", "0", "99", "99") == 2
+    shown = capsys.readouterr()
+    assert "drawn.png: The box 0 0 99 99 is wrong" in shown.err and "empty.png" in shown.out
+    with pytest.raises(SystemExit):
+        predict(files / "drawn.png", "--box", "0", "0", "9", "9", "--crop", "none")
+
+
+def test_of_a_folder_pictures_are_taken_and_nothing_else(files, capsys):
+    for name in ("paper.pdf", "clip.mpg", "data.h5", "._a portrait.jpg"):
+        (files / name).write_text("no picture")
+    (files / "text.jpg").unlink()
+    assert predict(files) == 1, "one has no face"
+    shown = capsys.readouterr()
+    assert len(shown.out.splitlines()) == 2 and "Error" not in shown.err
+
+
+def test_a_name_that_cannot_be_one_does_not_stop_the_others(files, capsys):
+    assert predict("a" * 5000, files / "drawn.png") == 2
+    assert "drawn.png" in capsys.readouterr().out
+
+
 def test_a_folder_without_pictures_is_named(tmp_path, capsys):
     (tmp_path / "notes.txt").write_text("no picture")
     assert predict(tmp_path) == 2
@@ -93,6 +115,42 @@ def test_standard_input(files, capsys, monkeypatch):
     assert json.loads(capsys.readouterr().out)["picture"] == "-"
 
 
+def test_a_closed_standard_input_is_a_sentence(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", None)
+    assert predict("-") == 2
+    assert capsys.readouterr().err.startswith("Error: - is no picture")
+
+
+def test_a_reader_who_has_seen_enough_is_no_error(files):
+    arguments = [str(files / "drawn.png")] * 20
+    command = [sys.executable, "-m", "fer_utils", "predict", *arguments]
+    pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    with subprocess.Popen(command, **pipes) as started:
+        assert "drawn.png" in started.stdout.readline()
+        started.stdout.close()
+        assert started.stderr.read() == ""
+    assert started.returncode == 141
+
+
+def test_two_copies_of_one_name_are_refused_before_one_is_lost(files, capsys):
+    (files / "b").mkdir()
+    Image.open(files / "drawn.png").save(files / "b" / "drawn.png")
+    both = files / "drawn.png", files / "b" / "drawn.png"
+    assert predict(*both, "--out", files / "out") == 2
+    assert "have one name" in capsys.readouterr().err and not (files / "out").exists()
+    assert predict(*both) == 0
+    assert predict(both[0], both[0], "--out", files / "out") == 0, "the same picture twice"
+
+
+def test_bars_leave_the_face_free(files):
+    out = files / "out"
+    assert predict(files / "drawn.png", "--out", out) == 0
+    copy = np.asarray(Image.open(out / "drawn.png.png"))
+    assert copy.shape[0] > 48 and copy.shape[1] == 48
+    drawn = np.asarray(Image.open(files / "drawn.png"))
+    assert np.array_equal(copy[3:45, 3:45, 1], drawn[3:45, 3:45])
+
+
 def test_copies_have_boxes_and_bars(files, portrait, capsys):
     out = files / "new" / "folder"
     assert predict(files / "a portrait.jpg", files / "empty.png", "--out", out) == 1
@@ -103,7 +161,9 @@ def test_copies_have_boxes_and_bars(files, portrait, capsys):
     assert orange[box[1] : box[3], box[0]].all(), "the box's left side"
     assert orange[box[3] + 5 :, box[0] : box[2]].sum() > 100, "bars below it"
     assert predict(files / "drawn.png", "--out", files / "text.jpg") == 2
-    assert "name another folder" in capsys.readouterr().err
+    shown = capsys.readouterr()
+    assert "name another folder" in shown.err
+    assert "drawn.png" in shown.out, "the answer is not lost with the copy"
 
 
 def test_an_unknown_model_names_the_known_ones(files, capsys):
@@ -139,6 +199,19 @@ def test_onnx_says_the_same_as_torch(name, tmp_path, capsys):
     run = photo.shipped(name)
     ours = evaluation.predict(run.model(), images, temperature=run.temperature)
     assert np.abs(odds / odds.sum(1, keepdims=True) - ours).max() < 1e-4
+
+
+def test_an_export_that_cannot_be_written_leaves_the_old_file(tmp_path, capsys, monkeypatch):
+    pytest.importorskip("onnx")
+    (tmp_path / "x.onnx").write_text("old")
+
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", full)
+    assert main(["export", "fully_connected", "--out", str(tmp_path / "x.onnx")]) == 2
+    assert "name another file" in capsys.readouterr().err
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
 
 
 def test_export_without_its_package_says_so(monkeypatch, capsys):

@@ -12,7 +12,9 @@ from fer_utils import report, series, site
 
 # Colours do not depend on the width, nor the layout on the colours.
 VIEWS = [(1200, "light"), (400, "dark")]
-SERIOUS = """async () => (await axe.run(document, {resultTypes: ["violations"]})).violations
+# The colours of code are the same on all pages; looking at each word of it takes most of the time.
+SERIOUS = """async (code) => (await axe.run({exclude: code ? [] : [".highlight"]},
+  {resultTypes: ["violations"]})).violations
   .filter(found => ["serious", "critical"].includes(found.impact))
   .map(found => `${found.id}, ${found.nodes.length} times: ${found.nodes[0].html.slice(0, 200)}`)"""
 SIDEWAYS = "document.scrollingElement.scrollWidth - innerWidth"
@@ -66,13 +68,11 @@ def test_pages_fit_stay_at_home_and_all_can_read_them(
     for path in paths:
         with subtests.test(path):
             page.goto(address + path)
-            stem = path.removesuffix(".html").replace("/", "-")
-            page.screenshot(path=screenshots / f"{name}-{stem}-{width}.png", full_page=True)
             assert page.evaluate(SIDEWAYS) <= 0, "it scrolls sideways"
             assert page.evaluate(CUT) == [], "verdicts that one has to scroll for"
             assert hosts == {urlsplit(address).hostname}
             page.evaluate(axe.read_text("utf-8"))
-            assert page.evaluate(SERIOUS) == []
+            assert page.evaluate(SERIOUS, path == paths[-4]) == []
 
 
 def test_every_link_leads_somewhere(site, open_page):

@@ -17,8 +17,9 @@ import torch
 from filelock import FileLock
 from making import read_until, start, stopped_run
 from patterns import train_or_load
+from threadpoolctl import threadpool_limits
 
-from fer_utils import files, machine, runs
+from fer_utils import files, runs
 from fer_utils.cross_validation import Fold
 from fer_utils.runs import Job
 
@@ -140,7 +141,7 @@ print("in order", [run.job.seed for run in found])
 def test_a_fold_is_the_same_whoever_trains_it(home, tmp_path, monkeypatch):
     """With two threads here, and with one in another process."""
     job, faces = Job("tiny-short", patterns.RECIPE, fold=Fold(0, 2)), patterns.faces()
-    with machine.threads(2):
+    with threadpool_limits(2):
         (here,) = runs.train_all([job], faces)
     train = """
 import patterns
