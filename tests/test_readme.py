@@ -2,7 +2,9 @@
 
 import csv
 import json
+import re
 
+import nbformat
 import pytest
 from PIL import Image
 
@@ -74,3 +76,19 @@ def test_the_table_of_benchmarks_has_rows_that_were_measured():
 def test_every_notebook_is_listed():
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
         assert f"(notebooks/{path.name})" in README
+
+
+def test_the_model_card_says_what_notebook_14_measured():
+    card = (ROOT / "data/published/MODEL_CARD.md").read_text("utf-8")
+    section = card.split("## What an answer of `predict` is worth")[1].split("\n## ")[0]
+    notebook = nbformat.read(ROOT / "notebooks/14_your_own_photo.ipynb", 4)
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    text = "\n".join(o.text if "text" in o else o.data.get("text/plain", "") for o in outputs)
+    rows = [cells(line) for line in section.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) == 7
+    for row in rows:
+        assert " ".join(row) in " ".join(text.split()), row
+    prose = "\n".join(line for line in section.splitlines() if not line.startswith("|"))
+    told = " ".join([text, *notebook.metadata.fer_numbers.values()])
+    for number in re.findall(r"\d+\.\d+", prose):
+        assert number in told, number
