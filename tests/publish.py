@@ -156,6 +156,7 @@ def publish_notebooks(source: str = "auto", names=None) -> None:
         again = [notebook.stem for notebook in chosen if notebook.stem[:2] in showing]
         if again:
             series.run(source, names=again, out=out, prepare=ask)
+            publish_claims(faces)  # what changed in that run
     for notebook in [] if faces.synthetic else chosen:
         publish_outputs(out / f"{notebook.stem}.ipynb", notebook)
 
