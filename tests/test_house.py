@@ -190,6 +190,7 @@ def test_the_published_runs_versions_are_of_every_package_and_within_the_bounds(
 
 def test_every_package_that_is_imported_is_listed():
     known = {canonicalize_name(each.name) for each in requirements("requirements.txt")}
+    # These come with what is listed.
     known |= {"jinja2", "beautifulsoup4", "pygments", "jupyter-client", "ipython", "threadpoolctl"}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     extras = sum(project["optional-dependencies"].values(), [])
