@@ -97,7 +97,7 @@ def test_unknown_names_are_refused_with_the_known_ones():
 def test_smoke_takes_seconds(name, small):
     for job in listed(name, "smoke", small):
         used = job.fold.images if job.fold else job.recipe.train_images
-        assert job.recipe.epochs <= 2 and used <= 256
+        assert job.recipe.epochs <= 2 and used <= 192
 
 
 # ---------------------------------------------------------------- what is published

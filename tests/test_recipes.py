@@ -64,7 +64,7 @@ def test_one_layer_is_the_same_at_short_and_at_seminar(small):
 @pytest.mark.parametrize("small", [False, True])
 def test_smoke_is_short_on_few_images(small):
     smoke = recipe("deeper", "smoke", small)
-    assert smoke.epochs <= 2 and smoke.train_images <= 256
+    assert smoke.epochs <= 2 and smoke.train_images <= 128
     assert smoke.schedule == recipe("deeper", "short", small).schedule
 
 
